@@ -1,0 +1,72 @@
+import type { RunSummary } from '#contracts/run-summary.ts';
+import { NotifyEvent, type Outcome } from '#contracts/workflow.ts';
+import { runAlert } from '#domain/alert-message.ts';
+import { runSummaryKey } from '#domain/names.ts';
+import { outcomeOf, summarizeRun } from '#domain/run-summary.ts';
+import { errorName } from '#errors';
+import { type Handle, lambdaHandler } from '#runtime/handler.ts';
+import { LOG } from '#runtime/log-events.ts';
+import type { Deps } from '#runtime/ports.ts';
+
+type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'alerts';
+
+/**
+ * Says how the run ended: to people and machines through SNS, to the bucket as `summary.json`, to the
+ * state machine as its outcome. The alert comes first and nothing that fails keeps it back; a record
+ * that could not be written is not worth a second alert, so that is only logged. When the alert itself
+ * fails, the error goes to the state machine, which tries again.
+ */
+export const notify: Handle<NotifyEvent, Outcome, Needs> = async (event, deps) => {
+  const summary = summarizeRun(event, deps.clock.now());
+  let alertError: unknown;
+  try {
+    await sendAlert(event, summary, deps);
+  } catch (error) {
+    alertError = error;
+  }
+  const summaryKey = await writeSummary(summary, deps);
+  if (alertError !== undefined) throw alertError;
+  return outcomeOf(summary, summaryKey);
+};
+
+async function sendAlert(event: NotifyEvent, summary: RunSummary, deps: Pick<Deps, Needs>) {
+  const kind = summary.status === 'SUCCEEDED' ? 'success' : 'failure';
+  if (!(await isWanted(kind, event, deps))) return;
+  const message = runAlert(summary, deps.objects.bucket);
+  await deps.alerts.publish(message);
+  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+}
+
+/** As the plan says; where the plan is not known, or cannot be read, every alert is wanted. */
+async function isWanted(
+  kind: 'success' | 'failure',
+  { run }: NotifyEvent,
+  { plans, log }: Pick<Deps, 'plans' | 'log'>,
+): Promise<boolean> {
+  if (!run) return true;
+  try {
+    const { plan } = await plans.load(run.source, run.planVersion);
+    return plan.alerts.on.includes(kind);
+  } catch (error) {
+    log.warn(LOG.failed, { what: 'load the plan for its alerts', error: errorName(error) });
+    return true;
+  }
+}
+
+/** The record's key, or null when there is none: the source is unknown, or it could not be written. */
+async function writeSummary(
+  summary: RunSummary,
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+): Promise<string | null> {
+  if (summary.source === null) return null;
+  try {
+    const key = runSummaryKey(summary.source, summary.runId);
+    await objects.put(key, JSON.stringify(summary, null, 1), { contentType: 'application/json' });
+    return key;
+  } catch (error) {
+    log.warn(LOG.failed, { what: 'write the run summary', error: errorName(error) });
+    return null;
+  }
+}
+
+export const handler = lambdaHandler(NotifyEvent, notify);

@@ -1,0 +1,74 @@
+import * as z from 'zod';
+import { errorName } from '#errors';
+import {
+  abortStaleUploads,
+  alertMissedRun,
+  chaseVerifications,
+  countAbandonedJobs,
+  listSource,
+} from '#operations/reconcile.ts';
+import { toTheEnd } from '#operations/to-the-end.ts';
+import { type Handle, lambdaHandler } from '#runtime/handler.ts';
+import { LOG } from '#runtime/log-events.ts';
+
+export interface Reconciliation {
+  readonly sources: number;
+  readonly verificationsStarted: number;
+  readonly verificationsOverdue: number;
+  readonly uploadsAborted: number;
+  readonly missedRuns: number;
+  /** Dumps that were ordered and left no manifest. */
+  readonly abandonedJobs: number;
+}
+
+/**
+ * Every hour: looks for what should have happened and did not. Every chore is done for every source,
+ * whatever fails in between; then the first failure is thrown, so that the function's alarm sees it.
+ */
+export const reconcile: Handle<
+  unknown,
+  Reconciliation,
+  'clock' | 'log' | 'objects' | 'plans' | 'tasks' | 'workflow' | 'alerts'
+> = async (_event, deps) => {
+  const counts = {
+    sources: 0,
+    verificationsStarted: 0,
+    verificationsOverdue: 0,
+    uploadsAborted: 0,
+    missedRuns: 0,
+    abandonedJobs: 0,
+  };
+  try {
+    await toTheEnd(await deps.plans.list(), async (plan) => {
+      counts.sources += 1;
+      const inventory = await listSource(deps, plan.source);
+      const chores = {
+        missedRuns: async () => {
+          if (await alertMissedRun(deps, plan, inventory)) counts.missedRuns += 1;
+        },
+        verifications: async () => {
+          const { started, overdue } = await chaseVerifications(deps, inventory);
+          counts.verificationsStarted += started;
+          counts.verificationsOverdue += overdue;
+        },
+        staleUploads: async () => {
+          counts.uploadsAborted += await abortStaleUploads(deps, plan);
+        },
+        abandonedJobs: async () => {
+          counts.abandonedJobs += await countAbandonedJobs(deps, plan, inventory);
+        },
+      };
+      await toTheEnd(
+        Object.entries(chores),
+        ([, chore]) => chore(),
+        (error, [what]) =>
+          deps.log.error(LOG.failed, { source: plan.source, what, error: errorName(error) }),
+      );
+    });
+  } finally {
+    deps.log.info(LOG.reconciled, counts);
+  }
+  return counts;
+};
+
+export const handler = lambdaHandler(z.unknown(), reconcile);

@@ -1,0 +1,222 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { S3Client } from '@aws-sdk/client-s3';
+import { systemClock } from '#adapters/clock.ts';
+import { makeObjects } from '#adapters/objects.ts';
+import type { SourcePlan } from '#contracts/source-plan.ts';
+import { runLockKey } from '#domain/names.ts';
+import { serializeSourcePlan } from '#domain/plan-file.ts';
+import type { Objects } from '#runtime/ports.ts';
+import { type ControlPlane, startControlPlane } from './control-plane/control-plane.ts';
+import type { TaskLine } from './control-plane/ecs.ts';
+import { type AslDefinition, allStates } from './control-plane/scoped-definition.ts';
+import type { SnsMessage } from './control-plane/sns.ts';
+import type { ExecutionEvent, ExecutionView } from './control-plane/step-functions.ts';
+import { claimDirectory } from './directory-claim.ts';
+import { type LambdaHost, startLambdaHost } from './lambda-host.ts';
+import { type ObjectStoreServer, startObjectStore } from './object-store/server.ts';
+
+/** Names in the local account. The bucket is also a folder that people look into. */
+export const LOCAL = {
+  bucket: 'holdfast-backups',
+  planPrefix: '/holdfast/local/sources/',
+  topic: 'holdfast-local-alerts',
+  stateMachine: 'holdfast-local-backup',
+} as const;
+
+export interface StackOptions {
+  /** Everything that is left behind goes below it: objects, inbox, logs, snapshots. */
+  readonly directory: string;
+  /** Where `npm run build` put `functions/` and `tasks/`. */
+  readonly bundles: string;
+  /** See scripts/postgres-clients.ts. */
+  readonly clientsDirectory: string;
+  readonly plans: readonly SourcePlan[];
+  /** By the `secretId` of the plans. Kept in memory. */
+  readonly secrets: Readonly<Record<string, { username: string; password: string }>>;
+  readonly onExecutionEvent?: (event: ExecutionEvent) => void;
+  readonly onTaskLine?: (line: TaskLine) => void;
+  readonly onMessage?: (message: SnsMessage) => void;
+  /** Further variables for functions and tasks; tests use it. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** See ControlPlaneOptions; tests use them to make hours short. */
+  readonly waitScale?: number;
+  readonly timeoutScale?: number;
+  readonly spotNoticeSeconds?: number;
+}
+
+export interface Stack {
+  readonly plane: ControlPlane;
+  readonly store: ObjectStoreServer;
+  readonly functions: LambdaHost;
+  /** The bucket, as the functions see it. */
+  readonly objects: Objects;
+  readonly stateMachineArn: string;
+  /** What functions and tasks get: endpoints, made-up credentials, HOLDFAST_* names. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Starts a run and waits for its end. */
+  backUp(input: unknown, name?: string): Promise<ExecutionView>;
+  close(): Promise<void>;
+}
+
+/**
+ * The whole deployment on this machine: what `resources/` declares for AWS is wired here to the local
+ * services. The functions and tasks are the bundles that would be deployed, in processes of their own.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { directory } = options;
+  const release = await claimDirectory(directory);
+  const logs = join(directory, 'logs');
+  await mkdir(logs, { recursive: true });
+  // Snapshots are copies of servers that went with the last run.
+  await rm(join(directory, 'snapshots'), { recursive: true, force: true });
+
+  let forwardObjectEvent: ((event: unknown) => void) | undefined;
+  const store = await startObjectStore({
+    directory: join(directory, 's3'),
+    onEvent: (event) => forwardObjectEvent?.(event),
+  });
+  store.createBucket(LOCAL.bucket, { versioning: true });
+  const environment: Record<string, string> = {};
+  const plane = await startControlPlane({
+    workDirectory: directory,
+    taskEnvironment: () => environment,
+    ...pick(options, ['waitScale', 'timeoutScale', 'spotNoticeSeconds']),
+    ...pick(options, ['onExecutionEvent', 'onTaskLine', 'onMessage']),
+  });
+  forwardObjectEvent = (event) => plane.bus.put(event as Parameters<typeof plane.bus.put>[0]);
+
+  const definition = await readDefinition();
+  // The machine's ARN is known before it is registered, as functions need it in their environment.
+  const stateMachineArn = `arn:aws:states:eu-west-1:123456789012:stateMachine:${LOCAL.stateMachine}`;
+  Object.assign(environment, plane.environment, {
+    AWS_ENDPOINT_URL_S3: store.endpoint,
+    HOLDFAST_BUCKET: LOCAL.bucket,
+    HOLDFAST_STAGE: 'local',
+    HOLDFAST_PLAN_PREFIX: LOCAL.planPrefix,
+    HOLDFAST_TOPIC_ARN: plane.sns.createTopic(LOCAL.topic),
+    HOLDFAST_CLUSTER_ARN: plane.ecs.clusterArn,
+    HOLDFAST_DUMP_TASK_DEFINITION: plane.ecs.registerTaskDefinition('dump-database', {
+      command: taskCommand(options.bundles, 'dump-database'),
+    }),
+    HOLDFAST_VERIFY_TASK_DEFINITION: plane.ecs.registerTaskDefinition('verify-backup', {
+      command: taskCommand(options.bundles, 'verify-backup'),
+    }),
+    HOLDFAST_STATE_MACHINE_ARN: stateMachineArn,
+    HOLDFAST_POSTGRES_CLIENTS: options.clientsDirectory,
+    HOLDFAST_PROGRESS_SECONDS: '0.5',
+    ...options.environment,
+  });
+  const objects = makeObjects({
+    client: new S3Client({
+      endpoint: store.endpoint,
+      region: 'eu-west-1',
+      credentials: {
+        accessKeyId: environment['AWS_ACCESS_KEY_ID'] ?? '',
+        secretAccessKey: environment['AWS_SECRET_ACCESS_KEY'] ?? '',
+      },
+    }),
+    bucket: LOCAL.bucket,
+    clock: systemClock,
+  });
+  // Executions end with the process that ran them, and nobody else uses the folder: no run is going on.
+  await objects.delete(options.plans.map(({ source }) => runLockKey(source)));
+  for (const plan of options.plans) {
+    plane.ssm.putParameter(`${LOCAL.planPrefix}${plan.source}`, serializeSourcePlan(plan));
+  }
+  for (const [name, secret] of Object.entries(options.secrets)) {
+    plane.secrets.setSecret(name, secret);
+  }
+
+  const functions = startLambdaHost({
+    directory: join(options.bundles, 'functions'),
+    environment,
+    logFile: join(logs, 'functions.log'),
+  });
+  plane.stepFunctions.registerStateMachine({
+    name: LOCAL.stateMachine,
+    definition,
+    handlers: handlersOf(definition, functions),
+  });
+  addRules(plane, functions, stateMachineArn);
+
+  return {
+    plane,
+    store,
+    functions,
+    objects,
+    stateMachineArn,
+    environment,
+    backUp(input, name) {
+      const arn = plane.stepFunctions.startExecution(stateMachineArn, input, name);
+      return plane.stepFunctions.executionEnded(arn);
+    },
+    async close() {
+      await plane.close();
+      await functions.close();
+      await store.close();
+      await release();
+    },
+  };
+}
+
+function taskCommand(bundles: string, task: string): string[] {
+  // As the ENTRYPOINT in tasks/Dockerfile.
+  return [process.execPath, '--max-semi-space-size=1', join(bundles, 'tasks', `${task}.mjs`)];
+}
+
+async function readDefinition(): Promise<AslDefinition> {
+  const file = fileURLToPath(new URL('../statemachines/backup.asl.json', import.meta.url));
+  return JSON.parse(await readFile(file, 'utf8'));
+}
+
+/** Each Task state calls the function that its placeholder names: `${PlanBackupFunctionArn}`. */
+function handlersOf(definition: AslDefinition, functions: LambdaHost) {
+  const tasks = allStates(definition).filter(([, state]) => state.Type === 'Task');
+  return Object.fromEntries(
+    tasks.map(([name, state]) => {
+      const placeholder = /\$\{(\w+)FunctionArn\}/.exec(JSON.stringify(state))?.[1] ?? name;
+      const functionName = placeholder.replace(/(?!^)([A-Z])/g, '-$1').toLowerCase();
+      return [name, (payload: unknown) => functions.invoke(functionName, payload)];
+    }),
+  );
+}
+
+/** The same rules as resources/events.yml. Reconcile is called by hand: no hour passes here. */
+function addRules(plane: ControlPlane, functions: LambdaHost, stateMachineArn: string): void {
+  const created = (key: object) => ({
+    source: ['aws.s3'],
+    'detail-type': ['Object Created'],
+    detail: { bucket: { name: [LOCAL.bucket] }, object: { key: [key] } },
+  });
+  plane.bus.addRule({
+    name: 'verify-backup',
+    pattern: created({ wildcard: 'backups/*/manifest.json' }),
+    target: (event) => functions.invoke('verify-backup', event),
+  });
+  plane.bus.addRule({
+    name: 'request',
+    pattern: created({ wildcard: 'requests/*.json' }),
+    target: async (event) => plane.stepFunctions.startExecution(stateMachineArn, event),
+  });
+  plane.bus.addRule({
+    name: 'handle-task-stopped',
+    pattern: {
+      source: ['aws.ecs'],
+      'detail-type': ['ECS Task State Change'],
+      detail: { lastStatus: ['STOPPED'], clusterArn: [plane.ecs.clusterArn] },
+    },
+    target: (event) => functions.invoke('handle-task-stopped', event),
+  });
+}
+
+/** Only the properties that are there: `exactOptionalPropertyTypes` tells absent from undefined. */
+function pick<Shape extends object, Key extends keyof Shape>(
+  from: Shape,
+  keys: readonly Key[],
+): Pick<Shape, Key> {
+  return Object.fromEntries(
+    keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])),
+  ) as Pick<Shape, Key>;
+}

@@ -1,0 +1,343 @@
+import type { SourcePlan } from '#contracts/source-plan.ts';
+
+/**
+ * Every role of the stack: one per function, per task and per service that acts for us. A statement says
+ * what a role may do to which names; wildcards are listed with their reasons in
+ * test/config/allowed-wildcards.ts, and test/config/template.test.ts holds the functions' own needs
+ * against this table.
+ */
+
+/** A CloudFormation value: a string, or an intrinsic function such as `{ Ref: … }`. */
+type Value = string | { readonly [intrinsic: string]: unknown };
+
+export interface Statement {
+  readonly Effect: 'Allow';
+  readonly Action: readonly string[];
+  readonly Resource: Value | readonly Value[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, Value | readonly Value[]>>>>;
+}
+
+export interface RoleContext {
+  readonly stage: string;
+  readonly sources: readonly SourcePlan[];
+  /** `deployment.secretArns` of the plan file. */
+  readonly furtherSecrets: readonly string[];
+  /** Whether Discover Databases runs in a VPC. */
+  readonly inVpc: boolean;
+}
+
+const sub = (text: string): Value => ({ 'Fn::Sub': text });
+const arnOf = (logicalId: string): Value => ({ 'Fn::GetAtt': [logicalId, 'Arn'] });
+const allow = (
+  Action: readonly string[],
+  Resource: Statement['Resource'],
+  Condition?: Statement['Condition'],
+): Statement => ({ Effect: 'Allow', Action, Resource, ...(Condition ? { Condition } : {}) });
+
+const arn = (service: string, resource: string): Value =>
+  sub(`arn:\${AWS::Partition}:${service}:\${AWS::Region}:\${AWS::AccountId}:${resource}`);
+const inBucket = (...patterns: string[]): Value[] =>
+  patterns.map((pattern) => sub(`\${BackupBucket.Arn}/${pattern}`));
+
+/** The sources' plans in Parameter Store. */
+const readPlans = ({ stage }: RoleContext): Statement =>
+  allow(
+    ['ssm:GetParameter', 'ssm:GetParametersByPath'],
+    [
+      arn('ssm', `parameter/holdfast/${stage}/sources`),
+      arn('ssm', `parameter/holdfast/${stage}/sources/*`),
+    ],
+  );
+
+/**
+ * Objects by prefix, with the key they need. Listing covers the bucket: without it S3 answers 403
+ * where there is no object, and "not there" could not be told from "not allowed".
+ */
+function objects(access: {
+  read?: string[];
+  write?: string[];
+  tag?: string[];
+  remove?: string[];
+}): Statement[] {
+  const { read = [], write = [], tag = [], remove = [] } = access;
+  const key = arnOf('DataKey');
+  return [
+    allow(['s3:ListBucket'], arnOf('BackupBucket')),
+    ...(read.length > 0 ? [allow(['s3:GetObject', 's3:GetObjectVersion'], inBucket(...read))] : []),
+    ...(write.length > 0 ? [allow(['s3:PutObject'], inBucket(...write))] : []),
+    ...(tag.length > 0
+      ? [allow(['s3:PutObjectTagging', 's3:PutObjectVersionTagging'], inBucket(...tag))]
+      : []),
+    ...(remove.length > 0 ? [allow(['s3:DeleteObject'], inBucket(...remove))] : []),
+    allow(write.length > 0 ? ['kms:Decrypt', 'kms:GenerateDataKey'] : ['kms:Decrypt'], key),
+  ];
+}
+
+const stateMachine = (stage: string) => `holdfast-${stage}-backup`;
+
+const readExecutions = ({ stage }: RoleContext): Statement =>
+  allow(['states:DescribeExecution'], arn('states', `execution:${stateMachine(stage)}:*`));
+
+/** IAM knows no resource for these calls: the token is the proof of who may answer. */
+const answerTasks = (...calls: ('Success' | 'Failure' | 'Heartbeat')[]): Statement =>
+  allow(
+    calls.map((call) => `states:SendTask${call}`),
+    '*',
+  );
+
+const SNAPSHOTS = [arn('rds', 'snapshot:holdfast-*'), arn('rds', 'cluster-snapshot:holdfast-*')];
+
+/** RDS answers a list only to those who may describe every snapshot of the server. */
+const readSnapshots = allow(
+  ['rds:DescribeDBSnapshots', 'rds:DescribeDBClusterSnapshots'],
+  ['db:*', 'cluster:*', 'snapshot:*', 'cluster-snapshot:*'].map((name) => arn('rds', name)),
+);
+
+/** Of any server, as sources are added without a deployment; under our names and with our tag only. */
+const createSnapshots = allow(
+  ['rds:CreateDBSnapshot', 'rds:CreateDBClusterSnapshot', 'rds:AddTagsToResource'],
+  [arn('rds', 'db:*'), arn('rds', 'cluster:*'), ...SNAPSHOTS],
+  { StringEquals: { 'aws:RequestTag/holdfast:managed': 'true' } },
+);
+
+/** Only what carries our tag, whatever our code may think. */
+const deleteSnapshots = allow(['rds:DeleteDBSnapshot', 'rds:DeleteDBClusterSnapshot'], SNAPSHOTS, {
+  StringEquals: { 'aws:ResourceTag/holdfast:managed': 'true' },
+});
+
+function runTask(kind: 'Dump' | 'Verify'): Statement[] {
+  const cluster = { ArnEquals: { 'ecs:cluster': arnOf('Cluster') } };
+  return [
+    allow(['ecs:RunTask'], { Ref: `${kind}TaskDefinition` }, cluster),
+    allow(['ecs:TagResource'], arn('ecs', `task/\${Cluster}/*`), {
+      StringEquals: { 'ecs:CreateAction': 'RunTask' },
+    }),
+    allow(['iam:PassRole'], [arnOf(`${kind}TaskRole`), arnOf('TaskExecutionRole')], {
+      StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
+    }),
+  ];
+}
+
+const alert: Statement[] = [
+  allow(['sns:Publish'], { Ref: 'AlertTopic' }),
+  allow(['kms:Decrypt', 'kms:GenerateDataKey'], arnOf('DataKey')),
+];
+
+/**
+ * Passwords and IAM logins of the sources. Secrets under `holdfast/<stage>/` may be read without a new
+ * deployment; those of the plan file by their name or ARN.
+ */
+function connect({ stage, sources, furtherSecrets }: RoleContext): Statement[] {
+  const named = sources.flatMap(({ connection: { auth } }) =>
+    auth.type === 'secret' ? [auth.secretId] : [],
+  );
+  const secrets = new Set([...named, ...furtherSecrets]);
+  const users = new Set(
+    sources.flatMap(({ connection: { auth, user } }) =>
+      auth.type === 'iam' && user !== undefined ? [user] : [],
+    ),
+  );
+  return [
+    allow(
+      ['secretsmanager:GetSecretValue'],
+      [arn('secretsmanager', `secret:holdfast/${stage}/*`), ...[...secrets].map(secretArn)],
+    ),
+    ...(users.size > 0
+      ? [
+          allow(
+            ['rds-db:connect'],
+            [...users].map((user) => arn('rds-db', `dbuser:*/${user}`)),
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** Secrets Manager ends every ARN with a hyphen and six characters of its own. */
+function secretArn(secretId: string): Value {
+  if (!secretId.startsWith('arn:')) return arn('secretsmanager', `secret:${secretId}-??????`);
+  return /-\w{6}$/.test(secretId) ? secretId : `${secretId}-??????`;
+}
+
+/** What each function may do, besides writing its own log and traces. */
+const functions: Record<string, (context: RoleContext) => Statement[]> = {
+  'plan-backup': (context) => [
+    readPlans(context),
+    ...objects({ read: ['requests/*', 'runs/*'], write: ['runs/*'] }),
+    readExecutions(context),
+  ],
+  'create-snapshot': (context) => [readPlans(context), createSnapshots, readSnapshots],
+  'check-snapshot': (context) => [readPlans(context), readSnapshots],
+  'discover-databases': (context) => [
+    readPlans(context),
+    ...connect(context),
+    ...(context.inVpc ? [networkInterfaces] : []),
+  ],
+  'dump-database': (context) => [
+    readPlans(context),
+    ...objects({ read: ['jobs/*'], write: ['jobs/*'] }),
+    ...runTask('Dump'),
+  ],
+  'verify-backup': () => [...verify, ...runTask('Verify'), ...undelivered],
+  'handle-task-stopped': () => [
+    ...objects({ read: ['jobs/*', 'backups/*'], remove: ['backups/*'] }),
+    ...abortUploads,
+    answerTasks('Failure'),
+    ...undelivered,
+  ],
+  'apply-retention': (context) => [
+    readPlans(context),
+    ...objects({
+      read: ['backups/*', 'jobs/*'],
+      write: ['runs/*'],
+      remove: ['backups/*', 'jobs/*'],
+    }),
+    readExecutions(context),
+    readSnapshots,
+    deleteSnapshots,
+  ],
+  notify: (context) => [readPlans(context), ...objects({ write: ['runs/*'] }), ...alert],
+  reconcile: (context) => [
+    readPlans(context),
+    ...objects({ read: ['jobs/*', 'runs/*', 'alerts/*'], write: ['alerts/*'] }),
+    ...abortUploads,
+    readExecutions(context),
+    ...runTask('Verify'),
+    ...alert,
+    ...undelivered,
+  ],
+};
+
+/** Verify Backup, as a function or as a task. Nobody else may write that a backup is verified. */
+const verify: Statement[] = [
+  ...objects({
+    read: ['backups/*', 'jobs/*', 'alerts/*'],
+    write: ['backups/*/verification.json', 'backups/*/quarantine.json', 'alerts/*'],
+    tag: ['backups/*'],
+  }),
+  allow(['s3:ListBucketVersions'], arnOf('BackupBucket')),
+  answerTasks('Success', 'Failure', 'Heartbeat'),
+  ...alert,
+];
+
+/** Uploads whose task is gone. */
+const abortUploads: Statement[] = [
+  allow(['s3:ListBucketMultipartUploads'], arnOf('BackupBucket')),
+  allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
+];
+
+/** Lambda hands over an event that failed three times with the function's own role. */
+const undelivered: Statement[] = [allow(['sqs:SendMessage'], arnOf('DeadLetterQueue'))];
+
+/** EC2 names no resource in the describing calls, and the interfaces do not exist yet. */
+const networkInterfaces = allow(
+  [
+    'ec2:CreateNetworkInterface',
+    'ec2:DescribeNetworkInterfaces',
+    'ec2:DescribeSubnets',
+    'ec2:DeleteNetworkInterface',
+    'ec2:AssignPrivateIpAddresses',
+    'ec2:UnassignPrivateIpAddresses',
+  ],
+  '*',
+);
+
+const traces = allow(['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], '*');
+
+function role(service: string, statements: readonly Statement[]) {
+  return {
+    Type: 'AWS::IAM::Role',
+    Properties: {
+      AssumeRolePolicyDocument: {
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole' }],
+      },
+      Policies: [
+        {
+          PolicyName: 'own-needs',
+          PolicyDocument: { Version: '2012-10-17', Statement: statements },
+        },
+      ],
+    },
+  };
+}
+
+/** `plan-backup` to `PlanBackup`: the first part of a function's logical ids. */
+export function logicalName(verb: string): string {
+  return verb.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase());
+}
+
+/** The roles by logical id: `PlanBackupRole` and so on. */
+export function roles(context: RoleContext): Record<string, unknown> {
+  const { stage } = context;
+  const resources: Record<string, unknown> = {};
+  for (const [verb, needs] of Object.entries(functions)) {
+    const log = arn('logs', `log-group:/aws/lambda/holdfast-${stage}-${verb}:*`);
+    resources[`${logicalName(verb)}Role`] = role('lambda.amazonaws.com', [
+      allow(['logs:CreateLogStream', 'logs:PutLogEvents'], log),
+      traces,
+      ...needs(context),
+    ]);
+  }
+  // It may add to a backup, and neither overwrite, delete nor declare it verified.
+  resources['DumpTaskRole'] = role('ecs-tasks.amazonaws.com', [
+    ...objects({
+      read: ['jobs/*', 'backups/*'],
+      write: ['archive.dump', 'toc.dump', 'globals.sql', 'manifest.json'].map(
+        (file) => `backups/*/${file}`,
+      ),
+      tag: ['backups/*'],
+    }),
+    allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
+    ...connect(context),
+    answerTasks('Failure', 'Heartbeat'),
+  ]);
+  resources['VerifyTaskRole'] = role('ecs-tasks.amazonaws.com', verify);
+  // What ECS itself needs to start a task: the image and the log.
+  resources['TaskExecutionRole'] = role('ecs-tasks.amazonaws.com', [
+    allow(['ecr:GetAuthorizationToken'], '*'),
+    allow(
+      ['ecr:BatchCheckLayerAvailability', 'ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
+      arnOf('ImageRepository'),
+    ),
+    allow(['logs:CreateLogStream', 'logs:PutLogEvents'], arnOf('TaskLogGroup')),
+  ]);
+  resources['StateMachineRole'] = role('states.amazonaws.com', [
+    allow(
+      ['lambda:InvokeFunction'],
+      [
+        'plan-backup',
+        'create-snapshot',
+        'check-snapshot',
+        'discover-databases',
+        'dump-database',
+        'apply-retention',
+        'notify',
+      ].map((verb) => arnOf(`${logicalName(verb)}LambdaFunction`)),
+    ),
+    traces,
+    allow(['xray:GetSamplingRules', 'xray:GetSamplingTargets'], '*'),
+    // Step Functions delivers its log through these; none of them knows a resource.
+    allow(
+      [
+        'logs:CreateLogDelivery',
+        'logs:GetLogDelivery',
+        'logs:UpdateLogDelivery',
+        'logs:DeleteLogDelivery',
+        'logs:ListLogDeliveries',
+        'logs:PutResourcePolicy',
+        'logs:DescribeResourcePolicies',
+        'logs:DescribeLogGroups',
+      ],
+      '*',
+    ),
+  ]);
+  resources['RequestRole'] = role('events.amazonaws.com', [
+    allow(['states:StartExecution'], { Ref: 'BackupStateMachine' }),
+  ]);
+  resources['ScheduleRole'] = role('scheduler.amazonaws.com', [
+    allow(['states:StartExecution'], { Ref: 'BackupStateMachine' }),
+    ...undelivered,
+  ]);
+  return resources;
+}

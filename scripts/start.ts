@@ -1,0 +1,205 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { SourcePlan } from '#contracts/source-plan.ts';
+import { parsePlanFile } from '#domain/plan-file.ts';
+import { errorName, InvalidInput } from '#errors';
+import { makeProgress, type Progress } from '#local/progress.ts';
+import { combineReports, describeRun, type RunReport, readReport } from '#local/report.ts';
+import { type SampleSource, startSampleSource } from '#local/sample-source.ts';
+import { startStack } from '#local/stack.ts';
+import { urlSource } from '#local/url-source.ts';
+import { build } from './build.ts';
+import { describeMissing, ensurePostgresClients } from './postgres-clients.ts';
+
+const HELP = `Runs the backup workflow on this machine, against a real PostgreSQL, without an AWS account.
+
+  npm start                                   a sample database
+  npm start -- --url postgres://me@host/shop  your own (repeatable; password from PGPASSWORD,
+                                              ~/.pgpass or the URL)
+  npm start -- --config plan.yml              every source of a plan file
+
+  --all-databases   with --url: every database of the server
+  --out DIR         where objects, logs and alerts go (default .holdfast)
+  --json            one JSON document as the last line
+  --help
+
+Exit codes: 0 everything is verified, 1 something is not, 2 the command cannot be understood.`;
+
+interface Sources {
+  readonly plans: SourcePlan[];
+  readonly secrets: Record<string, { username: string; password: string }>;
+  readonly sample: SampleSource | undefined;
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        url: { type: 'string', multiple: true },
+        'all-databases': { type: 'boolean', default: false },
+        config: { type: 'string' },
+        out: { type: 'string', default: '.holdfast' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.url && values.config) throw new Error('--url and --config exclude each other');
+    return values;
+  } catch (error) {
+    // parseArgs quotes what it did not expect; that could be a URL with a password in it.
+    const message = error instanceof Error ? error.message.replace(/\S*:\/\/\S*/g, '…') : '';
+    console.error(`${message}\n\n${HELP}`);
+    return undefined;
+  }
+}
+type Options = NonNullable<ReturnType<typeof readOptions>>;
+
+async function readSources(options: Options, major: number): Promise<Sources> {
+  if (options.url) {
+    const sources = await Promise.all(
+      options.url.map((url, index) =>
+        urlSource(url, {
+          index,
+          allDatabases: options['all-databases'],
+          environment: process.env,
+        }),
+      ),
+    );
+    return {
+      plans: sources.map(({ plan }) => plan),
+      secrets: Object.fromEntries(sources.map(({ plan, secret }) => [secretId(plan), secret])),
+      sample: undefined,
+    };
+  }
+  if (options.config) {
+    const { sources } = parsePlanFile(await readFile(options.config, 'utf8'), options.config);
+    return { plans: sources.map(localPlan), secrets: localSecrets(sources), sample: undefined };
+  }
+  const sample = await startSampleSource(major);
+  return { plans: [sample.plan], secrets: { [secretId(sample.plan)]: sample.secret }, sample };
+}
+
+function secretId({ connection }: SourcePlan): string {
+  return connection.auth.type === 'secret' ? connection.auth.secretId : '';
+}
+
+/** A plan written for AWS, as far as it goes here: no RDS is there to take snapshots of. */
+function localPlan(plan: SourcePlan): SourcePlan {
+  if (plan.connection.auth.type === 'iam') {
+    throw new InvalidInput(`source ${plan.source} uses IAM authentication, which needs AWS`, {
+      remedy: 'give it a secret, or back it up with --url',
+    });
+  }
+  return { ...plan, engine: { type: 'postgres' }, kinds: ['logical'] };
+}
+
+/** Secrets of a plan file: PGUSER and PGPASSWORD, as no Secrets Manager is there to ask. */
+function localSecrets(plans: readonly SourcePlan[]): Sources['secrets'] {
+  const { PGUSER, PGPASSWORD } = process.env;
+  return Object.fromEntries(
+    plans.map((plan) => {
+      const username = plan.connection.user ?? PGUSER ?? 'postgres';
+      return [secretId(plan), { username, password: PGPASSWORD ?? '' }];
+    }),
+  );
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (!options) return 2;
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const directory = resolve(options.out);
+  const bundles = resolve(import.meta.dirname, '../dist');
+  // With --json standard output carries the document alone.
+  const progress = makeProgress(options.json ? process.stderr : process.stdout);
+  await mkdir(directory, { recursive: true });
+
+  progress.say('preparing the PostgreSQL clients');
+  const clients = await ensurePostgresClients({ log: (line) => progress.say(`  ${line}`) });
+  for (const line of describeMissing(clients.missing)) progress.say(`  ${line}`);
+  if (clients.fellBackTo) progress.say(`  ${clients.fellBackTo}`);
+  const newest = clients.majors.at(-1);
+  if (newest === undefined) {
+    console.error('No PostgreSQL client is at hand: see the lines above for what to install.');
+    return 1;
+  }
+  await build({ out: bundles });
+
+  if (!options.url && !options.config) {
+    progress.say('starting PostgreSQL and filling the sample database');
+  }
+  const sources = await readSources(options, newest);
+  try {
+    const clientsDirectory = clients.directory;
+    const reports = await runAll({ directory, bundles, clientsDirectory, sources, progress });
+    progress.stop();
+    return finish(options, directory, reports);
+  } finally {
+    progress.stop();
+    await sources.sample?.stop();
+  }
+}
+
+/** Backs up one source after the other; a source that fails does not stop the next. */
+async function runAll(setting: {
+  directory: string;
+  bundles: string;
+  clientsDirectory: string;
+  sources: Sources;
+  progress: Progress;
+}): Promise<RunReport[]> {
+  const { directory, bundles, clientsDirectory, sources, progress } = setting;
+  const stack = await startStack({
+    directory,
+    bundles,
+    clientsDirectory,
+    plans: sources.plans,
+    secrets: sources.secrets,
+    onExecutionEvent: (event) => progress.onExecutionEvent(event),
+    onTaskLine: (line) => progress.onTaskLine(line),
+  });
+  const stop = () => void stack.close().then(() => process.exit(130));
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    sources.sample?.register(stack.plane.rds);
+    const reports: RunReport[] = [];
+    for (const { source } of sources.plans) {
+      progress.say(`backing up ${source}`);
+      const before = stack.plane.sns.messages.length;
+      const execution = await stack.backUp({ source });
+      const messages = stack.plane.sns.messages.slice(before);
+      reports.push(await readReport(directory, source, execution, messages));
+    }
+    return reports;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    await stack.close();
+  }
+}
+
+function finish(options: Options, directory: string, reports: readonly RunReport[]): number {
+  const document = combineReports(reports);
+  const print = options.json ? console.error : console.log;
+  for (const report of reports) print(`\n${describeRun(report).join('\n')}`);
+  print(`\nObjects: ${directory}/s3   alerts: ${directory}/inbox   logs: ${directory}/logs, tasks`);
+  const [backup] = document.backups;
+  if (backup) {
+    print(`Read one with any pg_restore:\n  pg_restore --list '${backup.archivePath}'`);
+    print(`  pg_restore --dbname=EMPTY_DATABASE --jobs=2 '${backup.archivePath}'`);
+  }
+  if (options.json) console.log(JSON.stringify(document));
+  return document.status === 'SUCCEEDED' ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(`${errorName(error)}: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,339 @@
+import type { AlertMessage } from '#contracts/alert-message.ts';
+import type { RunProblem, RunSummary } from '#contracts/run-summary.ts';
+import type { Quarantine } from '#contracts/verification.ts';
+import type { DatabaseResult } from '#contracts/workflow.ts';
+import { MissedRun, VerificationOverdue } from '#errors';
+import { executionLink } from './console-link.ts';
+import {
+  asciiSubject,
+  displayBytes,
+  displayCount,
+  displayName,
+  displaySeconds,
+  displayText,
+} from './display-text.ts';
+import { type BackupRef, backupPrefix } from './names.ts';
+import { nextStep } from './next-steps.ts';
+
+/**
+ * Alerts as SNS takes them: for a person a subject and a text that says what, where, why and what to
+ * do next; for a machine JSON; for filter policies attributes:
+ *
+ * | attribute  | values |
+ * |------------|--------|
+ * | `event`    | `backup`, `quarantine`, `missed-run`, `verification-overdue` |
+ * | `status`   | `SUCCEEDED`, `FAILED` |
+ * | `severity` | `info`, `warning` (succeeded, with warnings), `error` |
+ * | `source`   | the source's name, or `unknown` |
+ * | `stage`    | of the first problem: `run`, `snapshot`, `discovery`, `database`, `retention`, `verification`, `schedule`; `none` |
+ * | `error`    | a name of `src/errors.ts`, or of Step Functions; `none` |
+ *
+ * Whatever comes from outside is cut and shown in one line, so a message stays far below the 256 KiB
+ * that SNS takes, however many databases there are and whatever they are called.
+ */
+const LISTED_IN_TEXT = 20;
+const LISTED_IN_JSON = 50;
+const CAUSE_IN_TEXT = 600;
+const CAUSE_IN_JSON = 400;
+
+/** The alert of a run that ended. */
+export function runAlert(summary: RunSummary, bucket: string): AlertMessage {
+  const { status, error, problems, warnings, executionArn } = summary;
+  const source = summary.source ?? 'unknown';
+  const succeeded = status === 'SUCCEEDED';
+  const headline = succeeded
+    ? `backup of ${source} verified: ${describeParts(summary)}`
+    : `backup of ${source} FAILED: ${displayText(error ?? '', 80)}`;
+  const records =
+    summary.source === null ? [] : [`Records: s3://${bucket}/runs/${source}/${summary.runId}/`];
+  const text = [
+    headline,
+    section('What', whatLines(summary)),
+    section('Where', [
+      `Source ${source}, run ${displayText(summary.runId, 80)}${describeTrigger(summary)}`,
+      ...(summary.startedAt === null ? [] : [`Started ${summary.startedAt}`]),
+      `Ended ${summary.endedAt}${summary.durationSeconds === null ? '' : `, after ${displaySeconds(summary.durationSeconds)}`}`,
+    ]),
+    section('Why', cutList(problems, describeProblem)),
+    section('What to do next', nextSteps(problems)),
+    section(
+      'Warnings',
+      cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
+    ),
+    section('Links', [...consoleLine(executionArn), ...records]),
+  ];
+  return {
+    subject: asciiSubject(`Holdfast: ${headline}`),
+    text: joinSections(text),
+    json: { event: 'backup', ...boundedSummary(summary) },
+    attributes: {
+      event: 'backup',
+      status,
+      severity: succeeded ? (warnings.length > 0 ? 'warning' : 'info') : 'error',
+      source,
+      stage: problems[0]?.stage ?? 'none',
+      error: attributeValue(error ?? 'none'),
+    },
+  };
+}
+
+/** A backup that no run waits for any more turned out to be bad. */
+export function quarantineAlert({
+  quarantine,
+  executionArn,
+}: {
+  quarantine: Quarantine;
+  executionArn: string | undefined;
+}): AlertMessage {
+  const { source, database, backupId, error, cause, quarantinedAt } = quarantine;
+  return incident({
+    event: 'quarantine',
+    stage: 'verification',
+    source,
+    error,
+    headline: `a backup of ${source} was quarantined: ${displayText(error, 80)}`,
+    what: [
+      `Backup ${backupId} of database ${displayName(database)} failed its verification.`,
+      'It is kept for a while, but nothing counts on it.',
+    ],
+    where: [whereOf(quarantine), `Quarantined ${quarantinedAt}`],
+    why: cause,
+    executionArn,
+    facts: { database, backupId, quarantinedAt },
+  });
+}
+
+/** A scheduled run did not start. */
+export function missedRunAlert(missed: {
+  source: string;
+  due: Date;
+  schedule: string;
+  lastStart: Date | undefined;
+}): AlertMessage {
+  const { source, schedule } = missed;
+  const due = missed.due.toISOString();
+  const lastStart = missed.lastStart?.toISOString() ?? null;
+  return incident({
+    event: 'missed-run',
+    stage: 'schedule',
+    source,
+    error: MissedRun.errorName,
+    headline: `the backup of ${source} due at ${due} did not run`,
+    what: [`No run of ${source} has started since ${due}.`],
+    where: [`Source ${source}, schedule ${displayText(schedule, 200)}`],
+    why: lastStart === null ? 'No run was ever seen.' : `The last run started ${lastStart}.`,
+    executionArn: undefined,
+    facts: { due, schedule, lastStart },
+  });
+}
+
+/** A backup has been waiting for its verification for too long. */
+export function verificationOverdueAlert(overdue: {
+  ref: BackupRef;
+  manifestWrittenAt: Date;
+  why: string;
+  executionArn: string | undefined;
+}): AlertMessage {
+  const { ref, why, executionArn } = overdue;
+  const { source, database, backupId } = ref;
+  const manifestWrittenAt = overdue.manifestWrittenAt.toISOString();
+  return incident({
+    event: 'verification-overdue',
+    stage: 'verification',
+    source,
+    error: VerificationOverdue.errorName,
+    headline: `a backup of ${source} is still not verified`,
+    what: [
+      `Backup ${backupId} of database ${displayName(database)} was written ${manifestWrittenAt} and is neither verified nor quarantined.`,
+    ],
+    where: [whereOf(ref)],
+    why,
+    executionArn,
+    facts: { database, backupId, manifestWrittenAt },
+  });
+}
+
+/** What goes wrong outside a run that could say it. */
+function incident(details: {
+  event: string;
+  stage: string;
+  source: string;
+  error: string;
+  headline: string;
+  what: string[];
+  where: string[];
+  why: string;
+  executionArn: string | undefined;
+  facts: Record<string, unknown>;
+}): AlertMessage {
+  const { event, stage, source, error, headline, executionArn = null } = details;
+  return {
+    subject: asciiSubject(`Holdfast: ${headline}`),
+    text: joinSections([
+      headline,
+      section('What', details.what),
+      section('Where', details.where),
+      section('Why', [displayText(details.why, CAUSE_IN_TEXT)]),
+      section('What to do next', [nextStep(error)]),
+      section('Links', consoleLine(executionArn ?? '')),
+    ]),
+    json: {
+      event,
+      version: 1,
+      status: 'FAILED',
+      source,
+      error,
+      cause: displayText(details.why, CAUSE_IN_JSON),
+      executionArn,
+      ...details.facts,
+    },
+    attributes: {
+      event,
+      status: 'FAILED',
+      severity: 'error',
+      source,
+      stage,
+      error: attributeValue(error),
+    },
+  };
+}
+
+function whatLines(summary: RunSummary): string[] {
+  const { snapshot, databases, retention } = summary;
+  // Failures first, so that a long list never cuts them off.
+  const failedFirst = databases.toSorted((a, b) => (a.status < b.status ? -1 : 1));
+  return [
+    ...(snapshot.status === 'available'
+      ? [
+          `Snapshot ${snapshot.snapshot.snapshotId}: available${snapshot.snapshot.adopted ? ' (existed already)' : ''}`,
+        ]
+      : []),
+    ...(snapshot.status === 'failed' ? [`Snapshot: failed: ${snapshot.failure.Error}`] : []),
+    ...cutList(failedFirst, describeDatabase),
+    ...(summary.error !== null && databases.length === 0 && snapshot.status === 'skipped'
+      ? ['Nothing was backed up.']
+      : []),
+    ...(retention
+      ? [
+          `Retention${retention.status === 'dry-run' ? ' (dry run, nothing was deleted)' : ''}: ${retention.archives.kept} archives kept, ${retention.archives.deleted} deleted (${displayBytes(retention.archives.deletedBytes)}); ${retention.snapshots.kept} snapshots kept, ${retention.snapshots.deleted} deleted`,
+        ]
+      : []),
+    ...(retention && retention.withheld.length > 0
+      ? [
+          `Nothing was deleted of: ${cutList(retention.withheld, (name) => displayName(name)).join(', ')}`,
+        ]
+      : []),
+  ];
+}
+
+function describeParts({ databases, snapshot }: RunSummary): string {
+  const parts = [
+    ...(databases.length > 0 ? [counted(databases.length, 'database')] : []),
+    ...(snapshot.status === 'available' ? ['1 snapshot'] : []),
+  ];
+  return parts.join(', ');
+}
+
+function describeDatabase(result: DatabaseResult): string {
+  const name = `Database ${displayName(result.database)}`;
+  if (result.status === 'failed')
+    return `${name}: failed: ${displayText(result.failure.Error, 80)}`;
+  return `${name}: verified (${result.level}), ${displayBytes(result.sizeBytes)}, ${counted(result.tables, 'table')}, ${counted(result.rows, 'row')}, dumped in ${displaySeconds(result.dumpSeconds)}, verified in ${displaySeconds(result.verifySeconds)}; backup ${result.backupId}`;
+}
+
+function describeProblem({ stage, database, error, cause }: RunProblem): string {
+  const where = database === null ? stage : `database ${displayName(database)}`;
+  return `${where}: ${displayText(error, 80)}: ${displayText(cause, CAUSE_IN_TEXT)}`;
+}
+
+function describeTrigger({ trigger, reason }: RunSummary): string {
+  if (trigger === null) return '';
+  const words = { manual: 'by hand', schedule: 'by schedule', request: 'by a request object' };
+  return `, started ${words[trigger]}${reason === null ? '' : ` (${displayText(reason, 200)})`}`;
+}
+
+/** One step for each kind of error, in the order in which they came. */
+function nextSteps(problems: readonly RunProblem[]): string[] {
+  const names = [...new Set(problems.map(({ error }) => error))];
+  if (names.length === 1) return names.map(nextStep);
+  return cutList(names, (name) => `${displayText(name, 80)}: ${nextStep(name)}`);
+}
+
+function whereOf({ source, database, backupId }: BackupRef): string {
+  return `Source ${source}, objects under ${backupPrefix({ source, database, backupId })}`;
+}
+
+function consoleLine(executionArn: string): string[] {
+  const link = executionLink(executionArn);
+  return link === undefined ? [] : [`Execution: ${link}`];
+}
+
+function counted(count: number, noun: string): string {
+  return `${displayCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function cutList<Item>(items: readonly Item[], describe: (item: Item) => string): string[] {
+  const lines = items.slice(0, LISTED_IN_TEXT).map(describe);
+  const more = items.length - lines.length;
+  return more > 0 ? [...lines, `and ${displayCount(more)} more`] : lines;
+}
+
+function section(title: string, lines: readonly string[]): string {
+  if (lines.length === 0) return '';
+  return [title, ...lines.map((line) => `  ${line}`)].join('\n');
+}
+
+function joinSections(sections: readonly string[]): string {
+  return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
+}
+
+/** SNS: an attribute is not empty. Error names of Step Functions have dots, nothing else. */
+function attributeValue(value: string): string {
+  return value.replace(/[^\w.-]/g, '_').slice(0, 100) || 'none';
+}
+
+/** The summary with bounded lists and texts; `omitted` counts what was left out. */
+function boundedSummary(summary: RunSummary): Record<string, unknown> {
+  const cut = (text: string) => displayText(text, CAUSE_IN_JSON);
+  const name = (text: string) => displayText(text, 80);
+  const first = <Item>(items: readonly Item[]) => items.slice(0, LISTED_IN_JSON);
+  const { snapshot, databases, problems, warnings, retention, cause, reason } = summary;
+  return {
+    ...summary,
+    runId: name(summary.runId),
+    error: summary.error === null ? null : name(summary.error),
+    cause: cause === null ? null : cut(cause),
+    reason: reason === null ? null : cut(reason),
+    snapshot:
+      snapshot.status === 'failed'
+        ? {
+            status: 'failed',
+            error: name(snapshot.failure.Error),
+            cause: cut(snapshot.failure.Cause),
+          }
+        : snapshot,
+    databases: first(databases).map((result) =>
+      result.status === 'failed'
+        ? {
+            status: 'failed',
+            database: name(result.database),
+            error: name(result.failure.Error),
+            cause: cut(result.failure.Cause),
+          }
+        : { ...result, database: name(result.database) },
+    ),
+    retention: retention && { ...retention, withheld: first(retention.withheld).map(name) },
+    problems: first(problems).map((problem) => ({
+      ...problem,
+      database: problem.database === null ? null : name(problem.database),
+      error: name(problem.error),
+      cause: cut(problem.cause),
+    })),
+    warnings: first(warnings).map(cut),
+    omitted: {
+      databases: Math.max(0, databases.length - LISTED_IN_JSON),
+      problems: Math.max(0, problems.length - LISTED_IN_JSON),
+      warnings: Math.max(0, warnings.length - LISTED_IN_JSON),
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * Every name that Holdfast gives, built and parsed in one place: backup ids, object keys, snapshot
+ * ids, execution names. Keys use only `[A-Za-z0-9/_.=-]`, so that a key in an S3 notification (which
+ * is URL-encoded) and in an EventBridge event (which is not) read the same.
+ */
+
+/** Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read over the phone. */
+const BASE32 = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Format: `20261120T030000Z-k3v9qd`: the UTC second, then six base-32 characters. Sorts by time. */
+const BACKUP_ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-([0-9a-hjkmnp-tv-z]{6})$/;
+
+/** Format: lower-case words joined by single hyphens, at most 40 characters (fits a snapshot id). */
+export const SOURCE_NAME = /^(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
+
+/** Step Functions: at most 80 characters; we use the subset that is safe in a key. */
+const RUN_ID = /^[A-Za-z0-9_-]{1,80}$/;
+
+/**
+ * The id of one backup. The suffix is derived from `seed`, so the same seed and second give the same
+ * id: a Lambda that is invoked twice for one task token makes one backup, not two.
+ */
+export function makeBackupId(time: Date, seed: string): string {
+  const digest = createHash('sha256').update(seed).digest();
+  let suffix = '';
+  for (let i = 0; i < 6; i++) suffix += BASE32[(digest[i] ?? 0) & 31];
+  return `${compactUtc(time)}-${suffix}`;
+}
+
+/** The UTC second in the id, or undefined when it is not a backup id. */
+export function parseBackupId(id: string): { time: Date; suffix: string } | undefined {
+  const match = BACKUP_ID.exec(id);
+  if (!match) return undefined;
+  const [, year, month, day, hour, minute, second, suffix] = match;
+  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  if (Number.isNaN(time.getTime()) || compactUtc(time) !== id.slice(0, 16)) return undefined;
+  return { time, suffix: suffix ?? '' };
+}
+
+/** `20261120T030000Z` */
+function compactUtc(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+}
+
+/**
+ * A database name as one segment of a key: `[A-Za-z0-9_-]` and inner dots stay, every other UTF-8 byte
+ * becomes `=XX`. Injective; 63 bytes (PostgreSQL's limit) become at most 189 characters.
+ */
+export function encodeDatabaseName(name: string): string {
+  let encoded = '';
+  for (const byte of Buffer.from(name, 'utf8')) {
+    const char = String.fromCharCode(byte);
+    const plain = /[A-Za-z0-9_-]/.test(char) || (char === '.' && encoded !== '');
+    encoded += plain ? char : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** The database name of a key segment, or undefined when no name encodes to it. */
+export function decodeDatabaseName(segment: string): string | undefined {
+  if (!/^([A-Za-z0-9_.-]|=[0-9A-F]{2})+$/.test(segment)) return undefined;
+  const bytes = segment.replace(/=([0-9A-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  const name = Buffer.from(bytes, 'latin1').toString('utf8');
+  return encodeDatabaseName(name) === segment ? name : undefined;
+}
+
+/** What identifies one logical backup. */
+export interface BackupRef {
+  readonly source: string;
+  readonly database: string;
+  readonly backupId: string;
+}
+
+export const BACKUP_FILES = [
+  'archive.dump',
+  'toc.dump',
+  'globals.sql',
+  'manifest.json',
+  'verification.json',
+  'quarantine.json',
+] as const;
+export type BackupFile = (typeof BACKUP_FILES)[number];
+
+/** Format: `backups/<source>/<database>/<backupId>/<file>`. */
+export function backupKey(ref: BackupRef, file: BackupFile): string {
+  return `${backupPrefix(ref)}${file}`;
+}
+
+/** Format: `backups/<source>/<database>/<backupId>/`. */
+export function backupPrefix({ source, database, backupId }: BackupRef): string {
+  return `${databasePrefix(source, database)}${backupId}/`;
+}
+
+/** Format: `backups/<source>/<database>/`. */
+export function databasePrefix(source: string, database: string): string {
+  return `${sourcePrefix(source)}${encodeDatabaseName(database)}/`;
+}
+
+/** Format: `backups/<source>/`. */
+export function sourcePrefix(source: string): string {
+  return `backups/${source}/`;
+}
+
+/** The backup and the file that a key names, or undefined when the key is not one of ours. */
+export function parseBackupKey(key: string): (BackupRef & { file: BackupFile }) | undefined {
+  const parts = key.split('/');
+  if (parts.length !== 5 || parts[0] !== 'backups') return undefined;
+  const [, source = '', segment = '', backupId = '', file = ''] = parts;
+  const database = decodeDatabaseName(segment);
+  if (!SOURCE_NAME.test(source) || database === undefined) return undefined;
+  if (!parseBackupId(backupId) || !isBackupFile(file)) return undefined;
+  return { source, database, backupId, file };
+}
+
+function isBackupFile(file: string): file is BackupFile {
+  return (BACKUP_FILES as readonly string[]).includes(file);
+}
+
+/** Format: `jobs/<source>/<database>/<backupId>.json`: what a dump task is to do, and its token. */
+export function jobKey({ source, database, backupId }: BackupRef): string {
+  return `jobs/${source}/${encodeDatabaseName(database)}/${backupId}.json`;
+}
+
+export function parseJobKey(key: string): BackupRef | undefined {
+  const match = /^jobs\/([^/]+)\/([^/]+)\/([^/]+)\.json$/.exec(key);
+  if (!match) return undefined;
+  const [, source = '', segment = '', backupId = ''] = match;
+  const database = decodeDatabaseName(segment);
+  if (!SOURCE_NAME.test(source) || database === undefined || !parseBackupId(backupId)) {
+    return undefined;
+  }
+  return { source, database, backupId };
+}
+
+/** Format: `runs/<source>/current.json`: the run that holds the source. */
+export function runLockKey(source: string): string {
+  return `runs/${source}/current.json`;
+}
+
+/** Format: `runs/<source>/<runId>/summary.json`. */
+export function runSummaryKey(source: string, runId: string): string {
+  if (!RUN_ID.test(runId)) throw new RangeError(`${JSON.stringify(runId)} is not a run id`);
+  return `runs/${source}/${runId}/summary.json`;
+}
+
+/** Format: `alerts/<source>/<subject>.json`: exists once an alert that must not repeat was sent. */
+export function alertMarkerKey(source: string, subject: string): string {
+  return `alerts/${source}/${encodeDatabaseName(subject)}.json`;
+}
+
+/** Format: `requests/<source>/<name>.json`: an object that asks for a backup of the source. */
+export function parseRequestKey(key: string): { source: string; name: string } | undefined {
+  const match = /^requests\/([^/]+)\/([A-Za-z0-9_.-]+)\.json$/.exec(key);
+  const [, source = '', name = ''] = match ?? [];
+  return SOURCE_NAME.test(source) ? { source, name } : undefined;
+}
+
+/**
+ * The run id: the execution's own name, the last part of its ARN.
+ * Format of the ARN: `arn:<partition>:states:<region>:<account>:execution:<machine>:<name>`.
+ */
+export function runIdOfExecution(executionArn: string): string {
+  return executionArn.split(':')[7] ?? executionArn;
+}
+
+/** Format: `<source>-<UTC second>-<suffix>`, at most 80 characters (Step Functions' limit). */
+export function makeExecutionName(source: string, time: Date, seed: string): string {
+  return `${source}-${makeBackupId(time, seed)}`;
+}
+
+/**
+ * Format: `holdfast-<source>-<backup id in lower case>`, at most 73 characters. RDS: letters, digits
+ * and single hyphens, first a letter, not ending in a hyphen, stored in lower case; at most 255 for an
+ * instance and 63 for a cluster, for which the plan limits the source's name to 30.
+ */
+export function makeSnapshotId(source: string, time: Date, seed: string): string {
+  return `holdfast-${source}-${makeBackupId(time, seed).toLowerCase()}`;
+}
+
+export function parseSnapshotId(id: string): { source: string; backupId: string } | undefined {
+  const match = /^holdfast-(.+)-(\d{8}t\d{6}z)-([0-9a-z]{6})$/.exec(id);
+  const [, source = '', second = '', suffix = ''] = match ?? [];
+  const backupId = `${second.toUpperCase()}-${suffix}`;
+  return SOURCE_NAME.test(source) && parseBackupId(backupId) ? { source, backupId } : undefined;
+}
+
+/** Format: `runs/<source>/<runId>/retention.json`: what Apply Retention decided. */
+export function retentionPlanKey(source: string, runId: string): string {
+  return runSummaryKey(source, runId).replace(/summary\.json$/, 'retention.json');
+}

@@ -1,0 +1,58 @@
+import middy from '@middy/core';
+import * as z from 'zod';
+import { errorName, HoldfastError, InvalidInput, isRetryable } from '#errors';
+import { buildDeps } from './deps.ts';
+import { LOG } from './log-events.ts';
+import type { Deps } from './ports.ts';
+
+/** A bare handler: the parsed event and the deps it asked for. */
+export type Handle<Event, Result, Needs extends keyof Deps> = (
+  event: Event,
+  deps: Pick<Deps, Needs>,
+) => Promise<Result>;
+
+/** Facts that every log line of an invocation carries, when the event has them. */
+function runFields(event: unknown): Record<string, unknown> {
+  const run = (event as { run?: { source?: unknown; runId?: unknown } } | null)?.run;
+  return run ? { source: run.source, runId: run.runId } : {};
+}
+
+/**
+ * The one middleware stack: parses the event, builds the deps once per warm start, logs the outcome.
+ * Errors leave with their own name, which is what `Retry` and `Catch` in the state machine match.
+ */
+export function lambdaHandler<Schema extends z.ZodType, Result, Needs extends keyof Deps>(
+  schema: Schema,
+  handle: Handle<z.infer<Schema>, Result, Needs>,
+) {
+  let deps: Deps | undefined;
+  return middy<unknown, Result>()
+    .onError(({ error, event }) => {
+      deps?.log.error(LOG.failed, {
+        ...runFields(event),
+        error: errorName(error),
+        cause: error?.message,
+        retryable: isRetryable(error),
+        ...(error instanceof HoldfastError ? {} : { stack: error?.stack }),
+      });
+      // Lambda puts the stack into the state's cause, and the run's data ends at 262,144 bytes: with some
+      // hundred failed databases it would not reach the alert. The log has it.
+      if (error) error.stack = '';
+    })
+    .handler(async (event) => {
+      const built = deps ?? buildDeps(process.env);
+      deps = built;
+      built.log.info(LOG.invoked, runFields(event));
+      return handle(parseEvent(schema, event), built);
+    });
+}
+
+/** The event as the schema says. Throws InvalidInput with the path and what is wrong there. */
+export function parseEvent<Schema extends z.ZodType>(
+  schema: Schema,
+  event: unknown,
+): z.infer<Schema> {
+  const result = schema.safeParse(event);
+  if (result.success) return result.data;
+  throw new InvalidInput(`the event is not understood: ${z.prettifyError(result.error)}`);
+}

@@ -1,0 +1,186 @@
+import type { Readable } from 'node:stream';
+import type { AlertMessage } from '#contracts/alert-message.ts';
+import type { DumpJob } from '#contracts/job.ts';
+import type { Connection, SourcePlan } from '#contracts/source-plan.ts';
+import type { SnapshotState } from '#contracts/workflow.ts';
+
+/**
+ * Every side effect of Holdfast, as types. A function asks for the slice it needs
+ * (`Pick<Deps, 'clock' | 'objects'>`); `deps.ts` builds the real ones, tests pass fakes.
+ * Adapters throw the errors of `#errors` only; AWS's own are translated in one place.
+ */
+export interface Deps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly objects: Objects;
+  readonly plans: Plans;
+  readonly snapshots: Snapshots;
+  readonly tasks: Tasks;
+  readonly workflow: Workflow;
+  readonly alerts: Alerts;
+  readonly databases: Databases;
+  readonly clients: Clients;
+}
+
+export interface Clock {
+  now(): Date;
+  /** Resolves after the time, or rejects with the signal's reason. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Structured log; `event` is one of the stable names in `log-events.ts`. */
+export interface Log {
+  info(event: string, fields?: Record<string, unknown>): void;
+  warn(event: string, fields?: Record<string, unknown>): void;
+  error(event: string, fields?: Record<string, unknown>): void;
+}
+
+export interface ObjectHead {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly etag: string;
+  readonly versionId: string | undefined;
+  readonly crc64nvme: string | undefined;
+  readonly lastModified: Date;
+  readonly storageClass: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly lastModified: Date;
+}
+
+export interface PutOptions {
+  readonly contentType?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** `absent`: fail with WriteConflict when the key exists. An etag: when it is not that one. */
+  readonly condition?: 'absent' | { readonly etag: string };
+}
+
+export interface PutResult {
+  readonly etag: string;
+  readonly versionId: string | undefined;
+  readonly crc64nvme: string | undefined;
+}
+
+/** The bucket. Missing objects are `undefined` from `head` and `get`, never an exception. */
+export interface Objects {
+  readonly bucket: string;
+  head(key: string, versionId?: string): Promise<ObjectHead | undefined>;
+  /** The whole body in memory: for records, not archives. Fails above `maxBytes` (default 64 MiB). */
+  get(
+    key: string,
+    options?: { versionId?: string; maxBytes?: number },
+  ): Promise<{ body: Buffer; head: ObjectHead } | undefined>;
+  /** Bytes `start` to `end` (exclusive). Throws ObjectMissing. */
+  getRange(key: string, start: number, end: number, versionId?: string): Promise<Buffer>;
+  /** Streams from `start` to the end; a cut connection is resumed where it broke. */
+  stream(key: string, options?: { start?: number; versionId?: string }): Readable;
+  put(key: string, body: Buffer | string, options?: PutOptions): Promise<PutResult>;
+  list(prefix: string): AsyncIterable<ListedObject>;
+  /** Versions that exist of one key, newest first. */
+  versions(key: string): Promise<readonly { versionId: string; deleteMarker: boolean }[]>;
+  /** Deletes the current versions (leaves delete markers). Up to any number of keys. */
+  delete(keys: readonly string[]): Promise<void>;
+  tag(key: string, tags: Readonly<Record<string, string>>, versionId?: string): Promise<void>;
+  createUpload(key: string, options: { tags?: Readonly<Record<string, string>> }): Promise<Upload>;
+  uploads(prefix: string): AsyncIterable<{ key: string; uploadId: string; initiated: Date }>;
+  abortUpload(key: string, uploadId: string): Promise<void>;
+}
+
+/** One multipart upload; parts may come in any order. */
+export interface Upload {
+  readonly uploadId: string;
+  putPart(partNumber: number, body: Buffer, crc64nvme: string): Promise<void>;
+  /** Fails with WriteConflict when the key exists; S3 checks the size and the full-object checksum. */
+  complete(expected: { sizeBytes: number; crc64nvme: string }): Promise<PutResult>;
+  abort(): Promise<void>;
+}
+
+export interface Plans {
+  /** Throws UnknownSource or InvalidPlan. Without a version: the newest. */
+  load(source: string, version?: number): Promise<{ plan: SourcePlan; version: number }>;
+  list(): Promise<readonly SourcePlan[]>;
+}
+
+/** RDS manual snapshots of instances and clusters. */
+export interface Snapshots {
+  create(request: {
+    plan: SourcePlan;
+    snapshotId: string;
+    tags: Readonly<Record<string, string>>;
+    now: Date;
+  }): Promise<SnapshotState>;
+  /** Throws SnapshotFailed when it failed or is gone. */
+  describe(snapshot: SnapshotState): Promise<SnapshotState>;
+  /** Ours only: those with our tags for the source. */
+  list(plan: SourcePlan): Promise<readonly OwnSnapshot[]>;
+  delete(plan: SourcePlan, snapshotId: string): Promise<void>;
+}
+
+export interface OwnSnapshot {
+  readonly snapshotId: string;
+  readonly createdAt: Date;
+  readonly status: string;
+}
+
+/** Fargate tasks. */
+export interface Tasks {
+  /**
+   * Throws TaskLaunchFailed or TaskRejected. Idempotent by kind, backup and attempt: asked again, it
+   * answers with the task that was launched, which may have ended. Returns the task's ARN.
+   */
+  run(kind: 'dump-database' | 'verify-backup', job: DumpJob, attempt?: number): Promise<string>;
+}
+
+/** Step Functions. */
+export interface Workflow {
+  /** `closed`: the token no longer waits (answered before, timed out, execution over). */
+  succeed(taskToken: string, output: unknown): Promise<'answered' | 'closed'>;
+  fail(taskToken: string, error: string, cause: string): Promise<'answered' | 'closed'>;
+  heartbeat(taskToken: string): Promise<'alive' | 'closed'>;
+  /** Undefined when Step Functions does not know the execution. */
+  executionStatus(executionArn: string): Promise<string | undefined>;
+}
+
+export interface Alerts {
+  publish(message: AlertMessage): Promise<void>;
+}
+
+/** A session on one database. Values are always bound, never spliced into the text. */
+export interface Session {
+  query<Row extends Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]>;
+  close(): Promise<void>;
+}
+
+/** Where and as whom a libpq program connects; the password is only in `environment`. */
+export interface ClientEnvironment {
+  /** PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGAPPNAME, PGCONNECT_TIMEOUT. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** What must not appear in anything we write. */
+  readonly secrets: readonly string[];
+}
+
+export interface Databases {
+  /** Throws DatabaseUnreachable, AuthenticationFailed (after one fresh secret), DatabaseNotFound, SecretUnusable. */
+  connect(connection: Connection, database: string): Promise<Session>;
+  /** Fresh credentials for a client program: call it right before each start. */
+  clientEnvironment(
+    connection: Connection,
+    database: string,
+    options?: { refresh?: boolean },
+  ): Promise<ClientEnvironment>;
+}
+
+/** The bundled PostgreSQL programs. */
+export interface Clients {
+  /** Majors at hand, ascending. */
+  majors(): Promise<readonly number[]>;
+  /** Path of a program, e.g. `program(18, 'pg_dump')`. */
+  program(major: number, name: 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'psql'): string;
+}

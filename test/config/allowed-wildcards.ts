@@ -1,0 +1,166 @@
+/**
+ * Every wildcard that an Allow statement of the stack may have, with its reason. A pattern is compared
+ * with the resource as the template has it: `${AWS::…}` parts left out, the stage written `STAGE`.
+ */
+export interface AllowedWildcard {
+  readonly resource: string;
+  /** The only actions that may be allowed on it. */
+  readonly actions: readonly string[];
+  readonly reason: string;
+}
+
+const READ = ['s3:GetObject', 's3:GetObjectVersion'];
+const folder = (name: string, actions: readonly string[], reason: string): AllowedWildcard => ({
+  resource: `BackupBucket/${name}`,
+  actions,
+  reason,
+});
+
+export const allowedWildcards: readonly AllowedWildcard[] = [
+  // The bucket's folders: an object's key holds the source, the database and the backup's id.
+  folder(
+    'backups/*',
+    [
+      ...READ,
+      's3:DeleteObject',
+      's3:PutObjectTagging',
+      's3:PutObjectVersionTagging',
+      's3:AbortMultipartUpload',
+    ],
+    'the backups of every source',
+  ),
+  ...['archive.dump', 'toc.dump', 'globals.sql', 'manifest.json'].map((file) =>
+    folder(`backups/*/${file}`, ['s3:PutObject'], 'what the dump task writes'),
+  ),
+  ...['verification.json', 'quarantine.json'].map((file) =>
+    folder(`backups/*/${file}`, ['s3:PutObject'], 'what only the verification writes'),
+  ),
+  folder('jobs/*', [...READ, 's3:PutObject', 's3:DeleteObject'], 'one job record a dump'),
+  folder('runs/*', [...READ, 's3:PutObject'], "runs' locks, plans and summaries"),
+  folder('alerts/*', [...READ, 's3:PutObject'], 'markers of alerts that must not repeat'),
+  folder('requests/*', READ, 'requests for a backup, named by whoever asks'),
+
+  // Names that end in something made by AWS or by the run.
+  {
+    resource: 'ssm:parameter/holdfast/STAGE/sources/*',
+    actions: ['ssm:GetParameter', 'ssm:GetParametersByPath'],
+    reason: 'one parameter a source, and sources are added without a deployment',
+  },
+  {
+    resource: 'states:execution:holdfast-STAGE-backup:*',
+    actions: ['states:DescribeExecution'],
+    reason: 'executions of our one state machine',
+  },
+  {
+    resource: 'ecs:task/Cluster/*',
+    actions: ['ecs:TagResource'],
+    reason: 'tasks of our cluster, and only while RunTask makes them (a condition)',
+  },
+  {
+    resource: 'logs:log-group:/aws/lambda/holdfast-STAGE-VERB:*',
+    actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    reason: "the streams of the function's own log group",
+  },
+  {
+    resource: 'secretsmanager:secret:holdfast/STAGE/*',
+    actions: ['secretsmanager:GetSecretValue'],
+    reason: 'secrets that are ours by name, so that sources are added without a deployment',
+  },
+  {
+    resource: 'secretsmanager:secret:NAME-??????',
+    actions: ['secretsmanager:GetSecretValue'],
+    reason: 'a secret by its name: Secrets Manager adds a hyphen and six characters',
+  },
+  {
+    resource: 'rds-db:dbuser:*/NAME',
+    actions: ['rds-db:connect'],
+    reason: "the plan has the user and the host; the server's resource id is known to RDS only",
+  },
+
+  // Snapshots.
+  ...['snapshot:holdfast-*', 'cluster-snapshot:holdfast-*'].map((name) => ({
+    resource: `rds:${name}`,
+    actions: [
+      'rds:CreateDBSnapshot',
+      'rds:CreateDBClusterSnapshot',
+      'rds:AddTagsToResource',
+      'rds:DeleteDBSnapshot',
+      'rds:DeleteDBClusterSnapshot',
+    ],
+    reason: 'our own names; made with our tag and deleted with it only (conditions)',
+  })),
+  ...['db:*', 'cluster:*'].map((name) => ({
+    resource: `rds:${name}`,
+    actions: [
+      'rds:CreateDBSnapshot',
+      'rds:CreateDBClusterSnapshot',
+      'rds:AddTagsToResource',
+      'rds:DescribeDBSnapshots',
+      'rds:DescribeDBClusterSnapshots',
+    ],
+    reason: 'any server may become a source without a deployment; our tag is a condition',
+  })),
+  ...['snapshot:*', 'cluster-snapshot:*'].map((name) => ({
+    resource: `rds:${name}`,
+    actions: ['rds:DescribeDBSnapshots', 'rds:DescribeDBClusterSnapshots'],
+    reason: 'RDS lists only for those who may describe all of them',
+  })),
+
+  // Calls for which IAM knows no resource.
+  {
+    resource: '*',
+    actions: ['states:SendTaskSuccess', 'states:SendTaskFailure', 'states:SendTaskHeartbeat'],
+    reason: 'IAM knows no resource for them; the task token is the proof',
+  },
+  {
+    resource: '*',
+    actions: [
+      'xray:PutTraceSegments',
+      'xray:PutTelemetryRecords',
+      'xray:GetSamplingRules',
+      'xray:GetSamplingTargets',
+    ],
+    reason: 'IAM knows no resource for them',
+  },
+  {
+    resource: '*',
+    actions: ['ecr:GetAuthorizationToken'],
+    reason: 'IAM knows no resource for it',
+  },
+  {
+    resource: '*',
+    actions: [
+      'logs:CreateLogDelivery',
+      'logs:GetLogDelivery',
+      'logs:UpdateLogDelivery',
+      'logs:DeleteLogDelivery',
+      'logs:ListLogDeliveries',
+      'logs:PutResourcePolicy',
+      'logs:DescribeResourcePolicies',
+      'logs:DescribeLogGroups',
+    ],
+    reason: 'log delivery of Step Functions, as its documentation prescribes',
+  },
+  {
+    resource: '*',
+    actions: [
+      'ec2:CreateNetworkInterface',
+      'ec2:DescribeNetworkInterfaces',
+      'ec2:DescribeSubnets',
+      'ec2:DeleteNetworkInterface',
+      'ec2:AssignPrivateIpAddresses',
+      'ec2:UnassignPrivateIpAddresses',
+    ],
+    reason: 'a function in a VPC; Lambda checks these on every resource',
+  },
+  {
+    resource: '*',
+    actions: ['kms:*'],
+    reason: "a key policy's resource is its own key; the account decides by IAM policies",
+  },
+  {
+    resource: '*',
+    actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+    reason: "a key policy's resource is its own key; CloudWatch of this account only",
+  },
+];

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { TaskStoppedEvent } from '#contracts/events.ts';
+import { type BackupRef, backupKey, jobKey } from '#domain/names.ts';
+import { handleTaskStopped } from '#functions/handle-task-stopped.ts';
+import { makeDeps, seedBackup } from '#test/fakes.ts';
+
+function stopped(ref: BackupRef, exitCode?: number, stopCode = 'EssentialContainerExited') {
+  return TaskStoppedEvent.parse({
+    'detail-type': 'ECS Task State Change',
+    detail: {
+      taskArn: 'arn:aws:ecs:eu-west-1:123456789012:task/c/1',
+      clusterArn: 'arn:aws:ecs:eu-west-1:123456789012:cluster/c',
+      lastStatus: 'STOPPED',
+      stopCode,
+      containers: [{ name: 'holdfast', ...(exitCode === undefined ? {} : { exitCode }) }],
+      overrides: {
+        containerOverrides: [
+          { name: 'holdfast', environment: [{ name: 'HOLDFAST_JOB_KEY', value: jobKey(ref) }] },
+        ],
+      },
+    },
+  });
+}
+
+describe('a dump task that stopped', () => {
+  it('is reported at once when it was killed, and what it left is removed', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'running');
+    deps.objects.seed(backupKey(ref, 'archive.dump'), 'complete, but without a manifest');
+    await deps.objects.createUpload(backupKey(ref, 'toc.dump'), {});
+
+    await handleTaskStopped(stopped(ref, 137), deps);
+
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'TaskKilled' });
+    expect(deps.objects.keys('backups/')).toEqual([]);
+    expect(deps.objects.openUploads()).toEqual([]);
+    expect(deps.objects.keys('jobs/')).toEqual([jobKey(ref)]);
+  });
+
+  it('is reported as never started when its image could not be pulled', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'running');
+    await handleTaskStopped(stopped(ref, undefined, 'TaskFailedToStart'), deps);
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'TaskNeverStarted' });
+  });
+
+  it('is incomplete when it ended well without a manifest', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'running');
+    await handleTaskStopped(stopped(ref, 0), deps);
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'DumpIncomplete' });
+  });
+
+  it('is left to the verification when it ended well with a manifest', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'unverified');
+    const before = deps.objects.keys();
+    await handleTaskStopped(stopped(ref, 0), deps);
+    expect(deps.workflow.answers.size).toBe(0);
+    expect(deps.objects.keys()).toEqual(before);
+  });
+
+  it('has its forgotten upload aborted though it ended well', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'unverified');
+    await deps.objects.createUpload(backupKey(ref, 'archive.dump'), {});
+    await handleTaskStopped(stopped(ref, 0), deps);
+    expect(deps.objects.openUploads()).toEqual([]);
+  });
+
+  it('leaves what was quarantined as it is, also when somebody took the manifest away', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'quarantined');
+    await deps.objects.delete([backupKey(ref, 'manifest.json')]);
+    const before = deps.objects.keys();
+    expect(await handleTaskStopped(stopped(ref, 0), deps)).toEqual({ outcome: 'settled' });
+    expect(deps.objects.keys()).toEqual(before);
+  });
+
+  it('never removes a backup that has a manifest, whatever the exit code', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'verified');
+    const before = deps.objects.keys();
+    await handleTaskStopped(stopped(ref, 137), deps);
+    expect(deps.objects.keys()).toEqual(before);
+    expect(deps.workflow.answers.size).toBe(0);
+  });
+
+  it('is reported when it was to verify, and neither outcome is there', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'unverified');
+    await handleTaskStopped(stopped(ref, 137), deps);
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'TaskKilled' });
+    expect(deps.objects.keys('backups/')).toHaveLength(4);
+  });
+
+  it('changes nothing when the event comes a second time', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'running');
+    await handleTaskStopped(stopped(ref, 143), deps);
+    const answers = new Map(deps.workflow.answers);
+    await handleTaskStopped(stopped(ref, 143), deps);
+    expect(deps.workflow.answers).toEqual(answers);
+  });
+
+  it('is ignored when it is not one of ours', async () => {
+    const deps = makeDeps();
+    const event = stopped({ source: 'orders', database: 'shop', backupId: 'not-an-id' }, 137);
+    expect(await handleTaskStopped(event, deps)).toEqual({ outcome: 'ignored' });
+  });
+});

@@ -1,0 +1,135 @@
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ServiceUnavailable } from '#errors';
+import { makeArchiveSpec, makeTableData, writeArchive } from '#test/archive-writer.ts';
+import { makeMemoryObjects } from '#test/fakes.ts';
+import { uploadArchive } from '../../tasks/dump-database/upload-archive.ts';
+
+const MIB = 1024 * 1024;
+const KEY = 'backups/orders/shop/20261120T020000Z-k3v9qd/archive.dump';
+
+/** An archive of about `mebibytes`, in tables of different sizes. */
+function bigSpec(mebibytes: number, withOffsets = false) {
+  const tables = Array.from({ length: mebibytes }, (_, i) =>
+    makeTableData({
+      dumpId: 100 + i,
+      tag: `t${i}`,
+      table: [Buffer.alloc(MIB - 3 * i, 0x41 + (i % 20))],
+    }),
+  );
+  return makeArchiveSpec({ withOffsets, entries: [...makeArchiveSpec().entries, ...tables] });
+}
+
+function chunked(bytes: Buffer, chunkBytes: number): Readable {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    chunks.push(bytes.subarray(at, at + chunkBytes));
+  }
+  return Readable.from(chunks);
+}
+
+async function upload(stdout: Readable, objects = makeMemoryObjects()) {
+  const open = await objects.createUpload(KEY, {});
+  const archive = await uploadArchive({
+    stdout,
+    upload: open,
+    estimatedBytes: 0,
+    memoryBytes: 64 * MIB,
+  });
+  return { objects, archive };
+}
+
+describe('uploading an archive while it is written', () => {
+  it('stores what pg_dump would have written to a file, offsets filled in', async () => {
+    const { objects, archive } = await upload(chunked(writeArchive(bigSpec(30)).bytes, 65_536));
+    await archive.complete();
+
+    const expected = writeArchive(bigSpec(30, true)).bytes;
+    const stored = await objects.get(KEY);
+    expect(stored?.body.equals(expected)).toBe(true);
+    expect(stored?.head.crc64nvme).toBe(archive.crc64nvme);
+    expect(archive.head.equals(expected.subarray(0, archive.head.length))).toBe(true);
+    expect(archive.sizeBytes).toBe(expected.length);
+  });
+
+  it('does so wherever the stream is cut', async () => {
+    const written = writeArchive(makeArchiveSpec()).bytes;
+    const expected = writeArchive(makeArchiveSpec({ withOffsets: true })).bytes;
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: written.length }), async (chunkBytes) => {
+        const { objects, archive } = await upload(chunked(written, chunkBytes));
+        await archive.complete();
+        const stored = await objects.get(KEY);
+        expect(stored?.body.equals(expected)).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('keeps a table of contents that is larger than a part whole in the first part', async () => {
+    const wide = (withOffsets: boolean) =>
+      makeArchiveSpec({
+        withOffsets,
+        entries: Array.from({ length: 20 }, (_, i) =>
+          makeTableData({ dumpId: i + 1, tag: `t${i}`, definition: 'x'.repeat(MIB), table: [] }),
+        ),
+      });
+    const { objects, archive } = await upload(chunked(writeArchive(wide(false)).bytes, 65_536));
+    await archive.complete();
+    expect(archive.head.length).toBeGreaterThan(20 * MIB);
+    const stored = await objects.get(KEY);
+    expect(stored?.body.equals(writeArchive(wide(true)).bytes)).toBe(true);
+  });
+
+  it('sends no more parts at a time than its memory has room for', async () => {
+    const mostSentWith = async (memoryBytes: number) => {
+      let sending = 0;
+      let most = 0;
+      const open = await makeMemoryObjects().createUpload(KEY, {});
+      await uploadArchive({
+        stdout: chunked(writeArchive(bigSpec(60)).bytes, 65_536),
+        upload: {
+          ...open,
+          async putPart() {
+            most = Math.max(most, ++sending);
+            await sleep(200); // ten times what filling a part takes
+            sending--;
+          },
+        },
+        estimatedBytes: 9_000 * 12 * MIB,
+        memoryBytes,
+      });
+      return most;
+    };
+    // Beside the first part of 8 MiB: room for the one that is filled, or for others of 12 MiB as well.
+    expect(await mostSentWith(24 * MIB)).toBe(1);
+    expect(await mostSentWith(128 * MIB)).toBeGreaterThan(1);
+  });
+
+  it('makes no object before it is told to complete', async () => {
+    const { objects } = await upload(chunked(writeArchive(bigSpec(20)).bytes, 65_536));
+    expect(objects.keys()).toEqual([]);
+  });
+
+  it('fails with ArchiveCorrupt when the stream breaks off', async () => {
+    const bytes = writeArchive(bigSpec(20)).bytes;
+    const broken = upload(chunked(bytes.subarray(0, bytes.length - 1), 65_536));
+    await expect(broken).rejects.toMatchObject({ name: 'ArchiveCorrupt' });
+  });
+
+  it('fails with ArchiveCorrupt when nothing comes at all', async () => {
+    await expect(upload(Readable.from([]))).rejects.toMatchObject({ name: 'ArchiveCorrupt' });
+  });
+
+  it('fails with the error of the part that could not be sent, after the others have settled', async () => {
+    const objects = makeMemoryObjects();
+    let sent = 0;
+    objects.fault = (operation) => {
+      if (operation === 'putPart' && ++sent === 2) throw new ServiceUnavailable('no answer');
+    };
+    const failing = upload(chunked(writeArchive(bigSpec(60)).bytes, 65_536), objects);
+    await expect(failing).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+  });
+});

@@ -1,0 +1,163 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RunLock } from '#contracts/run-lock.ts';
+import { makeSnapshotId, runLockKey } from '#domain/names.ts';
+import { copyCluster, deleteClusterCopy } from '#local/cluster-snapshots.ts';
+import {
+  expectNothingHalfWritten,
+  expectOneRunAlert,
+  expectVerified,
+  KEEP_ALL,
+  makeGoodBackup,
+  storedBytes,
+} from '#test/failure-case.ts';
+import { listBackups, type RunOutcome, usePipeline } from '#test/stack.ts';
+
+const pipeline = usePipeline({ plan: { retention: KEEP_ALL }, stack: { waitScale: 0.02 } });
+let expectGoodBackupUntouched: () => Promise<void>;
+beforeAll(async () => {
+  expectGoodBackupUntouched = await makeGoodBackup(pipeline());
+}, 60_000);
+afterEach(async () => {
+  store().faults.clear();
+  plane().faults.clear();
+  pipeline().changePlan({});
+  await expectNothingHalfWritten(pipeline());
+  await expectGoodBackupUntouched();
+});
+
+const store = () => pipeline().stack.store;
+const plane = () => pipeline().stack.plane;
+
+describe('services that throttle', () => {
+  it.each([
+    ['Step Functions', 'states.SendTaskSuccess', 'ThrottlingException'],
+    ['ECS', 'ecs.RunTask', 'ThrottlingException'],
+    ['SNS', 'sns.Publish', 'Throttled'],
+    ['Systems Manager', 'ssm.GetParameter', 'ThrottlingException'],
+    ['Secrets Manager', 'secretsmanager.GetSecretValue', 'ThrottlingException'],
+  ] as const)(
+    'are asked again: %s',
+    async (_service, operation, error) => {
+      plane().faults.failNext(operation, { error, times: 2 });
+      expectVerified(pipeline(), await pipeline().run());
+    },
+    60_000,
+  );
+
+  it('are asked again: RDS', async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    for (const operation of ['rds.CreateDBSnapshot', 'rds.DescribeDBSnapshots'] as const) {
+      plane().faults.failNext(operation, { error: 'Throttling', times: 2 });
+    }
+    const outcome = await pipeline().run();
+    expectVerified(pipeline(), outcome);
+    expect(outcome.summary?.snapshot.status).toBe('available');
+  }, 60_000);
+});
+
+describe('an SNS that takes no message', () => {
+  it('fails the execution at its end, though the backup is good and is kept', async () => {
+    const before = new Set((await listBackups(pipeline())).keys());
+    plane().faults.failNext('sns.Publish', { error: 'AuthorizationError', status: 403, times: 50 });
+    const { execution, summary, alerts } = await pipeline().run();
+    expect(execution).toMatchObject({ status: 'FAILED', error: 'AccessDenied' });
+    expect(alerts).toEqual([]);
+    expect(summary?.status).toBe('SUCCEEDED');
+    const made = [...(await listBackups(pipeline()))].filter(([id]) => !before.has(id));
+    expect(made.map(([, files]) => files.has('verification.json'))).toEqual([true]);
+  }, 60_000);
+});
+
+describe('a snapshot that goes wrong while the dumps go on', () => {
+  const registered = () => ({
+    identifier: 'orders-db',
+    engineVersion: `${pipeline().server.major}`,
+    host: pipeline().server.host,
+    port: pipeline().server.port,
+    deleteCopy: deleteClusterCopy,
+  });
+
+  /** The dump worked, the snapshot did not, and the run tells both. */
+  function expectOnlySnapshotFailed(outcome: RunOutcome, error: string): void {
+    const { execution, summary, alerts } = outcome;
+    expect(execution).toMatchObject({ status: 'FAILED', error: 'BackupIncomplete' });
+    expect(execution.cause).toContain('worked: shop;');
+    expect(summary?.databases).toMatchObject([{ database: 'shop', status: 'verified' }]);
+    expect(summary?.problems).toMatchObject([{ stage: 'snapshot', error }]);
+    expectOneRunAlert(outcome, { status: 'FAILED', stage: 'snapshot' });
+    expect(alerts[0]?.byProtocol['email']).toContain(error);
+  }
+
+  it('is told as SnapshotQuotaReached when there is no room for it', async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    const { rds } = plane();
+    const quota = rds.snapshotQuota;
+    rds.snapshotQuota = rds.snapshots().length;
+    try {
+      expectOnlySnapshotFailed(await pipeline().run(), 'SnapshotQuotaReached');
+    } finally {
+      rds.snapshotQuota = quota;
+    }
+  }, 60_000);
+
+  it('is adopted when the answer to its creation was lost', async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    const before = plane().rds.snapshots().length;
+    plane().faults.failNext('rds.CreateDBSnapshot', { cut: 'after' });
+    const outcome = await pipeline().run();
+    expectVerified(pipeline(), outcome);
+    expect(outcome.summary?.snapshot).toMatchObject({
+      status: 'available',
+      snapshot: { adopted: true },
+    });
+    expect(plane().rds.snapshots()).toHaveLength(before + 1);
+  }, 60_000);
+
+  it("is not adopted when it is somebody else's, which stays as it is", async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    plane().faults.failNext('rds.CreateDBSnapshot', { delayMilliseconds: 2_000 });
+    const runsBefore = plane().stepFunctions.executions().length;
+    const running = pipeline().run();
+    // The name follows from the run, so it can be taken once the run has begun.
+    const lock = async () => {
+      const key = runLockKey('orders');
+      return RunLock.parse(JSON.parse(String(storedBytes(pipeline(), key))));
+    };
+    await expect
+      .poll(async () => {
+        const [newest] = plane().stepFunctions.executions().slice(runsBefore);
+        return newest !== undefined && (await lock()).executionArn === newest.executionArn;
+      })
+      .toBe(true);
+    const { startedAt, executionArn } = await lock();
+    const snapshotId = makeSnapshotId('orders', new Date(startedAt), executionArn);
+    plane().rds.addSnapshot('instance', {
+      snapshotId,
+      server: 'orders-db',
+      tags: { owner: 'somebody' },
+      createTime: new Date(),
+    });
+    expectOnlySnapshotFailed(await running, 'SnapshotNotOurs');
+    const theirs = plane()
+      .rds.snapshots()
+      .filter(({ id }) => id === snapshotId);
+    expect(theirs).toMatchObject([{ status: 'available' }]);
+  }, 60_000);
+
+  it('is told as SnapshotFailed when RDS cannot make it', async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    const { rds } = plane();
+    const refuse = () => Promise.reject(new Error('the disk is full'));
+    rds.registerInstance({ ...registered(), copy: refuse });
+    try {
+      expectOnlySnapshotFailed(await pipeline().run(), 'SnapshotFailed');
+    } finally {
+      const { server } = pipeline();
+      rds.registerInstance({
+        ...registered(),
+        copy: ({ destination }) =>
+          copyCluster({ connection: server, dataDirectory: server.dataDirectory, destination }),
+      });
+    }
+  }, 60_000);
+});
