@@ -14,7 +14,7 @@ import { openWorkbench } from './workbench.ts';
 const HELP = `npm run bench -- [options]
 
   --size-gb N      table data (default 1)
-  --data NAME      sample (default), or keys, which compress less
+  --data NAME      orders (default), sample, whose rows cost the server more, or keys, which compress less
   --rounds N       measured rounds, after one that is not (default 5)
   --no-warm-up     without that one
   --only A,B       of: dump, script, directory, memory, verify, bundles, retention (default: all)
@@ -36,7 +36,7 @@ const SUBJECTS: Readonly<Record<string, readonly Contender[]>> = {
 const { values } = parseArgs({
   options: {
     'size-gb': { type: 'string', default: '1' },
-    data: { type: 'string', default: 'sample' },
+    data: { type: 'string', default: 'orders' },
     rounds: { type: 'string', default: '5' },
     'no-warm-up': { type: 'boolean', default: false },
     only: { type: 'string', default: Object.keys(SUBJECTS).join(',') },

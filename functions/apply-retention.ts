@@ -6,6 +6,11 @@ import { planSourceRetention, type SourceRetention } from '#operations/retention
 import { toTheEnd } from '#operations/to-the-end.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideSnapshots } from '#runtime/providers/snapshots.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
 type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'snapshots' | 'workflow';
 
@@ -70,4 +75,10 @@ function resultOf(
   };
 }
 
-export const handler = lambdaHandler(ApplyRetentionEvent, applyRetention);
+export const handler = lambdaHandler(ApplyRetentionEvent, applyRetention, {
+  clock: provideClock,
+  objects: provideObjects,
+  plans: providePlans,
+  snapshots: provideSnapshots,
+  workflow: provideWorkflow,
+});

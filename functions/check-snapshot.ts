@@ -2,6 +2,9 @@ import type * as z from 'zod';
 import { CheckSnapshotEvent, type SnapshotState } from '#contracts/workflow.ts';
 import { SnapshotTimeout } from '#errors';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideSnapshots } from '#runtime/providers/snapshots.ts';
 
 /**
  * How far the run's snapshot is. Throws SnapshotFailed, and SnapshotTimeout when the plan's time is up;
@@ -25,4 +28,8 @@ export const checkSnapshot: Handle<
   );
 };
 
-export const handler = lambdaHandler(CheckSnapshotEvent, checkSnapshot);
+export const handler = lambdaHandler(CheckSnapshotEvent, checkSnapshot, {
+  clock: provideClock,
+  plans: providePlans,
+  snapshots: provideSnapshots,
+});

@@ -4,6 +4,9 @@ import { makeSnapshotId } from '#domain/names.ts';
 import { snapshotTags } from '#domain/snapshot-tags.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideSnapshots } from '#runtime/providers/snapshots.ts';
 
 /**
  * Starts the snapshot of a run, or adopts the one that an earlier try started: its id follows from the
@@ -26,4 +29,8 @@ export const createSnapshot: Handle<
   return snapshot;
 };
 
-export const handler = lambdaHandler(RunEvent, createSnapshot);
+export const handler = lambdaHandler(RunEvent, createSnapshot, {
+  clock: provideClock,
+  plans: providePlans,
+  snapshots: provideSnapshots,
+});

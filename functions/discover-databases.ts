@@ -6,6 +6,9 @@ import { DatabaseNotFound, NoDatabases } from '#errors';
 import { inspectDatabase, inspectServer } from '#operations/inspect-databases.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideClients } from '#runtime/providers/clients.ts';
+import { provideDatabases } from '#runtime/providers/databases.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
 
 /** Shares of the run's payload (256 KiB in all), so that a server of many tenants leaves room. */
 const MAX_WARNINGS = 50;
@@ -73,4 +76,8 @@ function shortenCauses(databases: readonly DiscoveredDatabase[], limit: number) 
   });
 }
 
-export const handler = lambdaHandler(RunEvent, discoverDatabases);
+export const handler = lambdaHandler(RunEvent, discoverDatabases, {
+  plans: providePlans,
+  databases: provideDatabases,
+  clients: provideClients,
+});

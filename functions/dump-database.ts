@@ -2,8 +2,13 @@ import type { DumpJob } from '#contracts/job.ts';
 import { DumpDatabaseEvent } from '#contracts/workflow.ts';
 import { jobKey, makeBackupId } from '#domain/names.ts';
 import { errorCatalogue, HoldfastError } from '#errors';
+import { launchForJob } from '#operations/launch-task.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideTasks } from '#runtime/providers/tasks.ts';
 
 /**
  * Orders one dump: writes the job record, then launches the Fargate task. The state goes on waiting;
@@ -43,7 +48,7 @@ export const dumpDatabase: Handle<
     contentType: 'application/json',
     condition: 'absent',
   });
-  const taskArn = await deps.tasks.run('dump-database', job);
+  const taskArn = await launchForJob(deps, 'dump-database', job);
   deps.log.info(LOG.taskLaunched, { database: job.database, backupId: job.backupId, taskArn });
   return { backupId: job.backupId, taskArn };
 };
@@ -54,4 +59,9 @@ function problemError({ error, cause }: { error: string; cause: string }): Holdf
   return errorClass ? new errorClass(cause) : new HoldfastError(error, false, cause);
 }
 
-export const handler = lambdaHandler(DumpDatabaseEvent, dumpDatabase);
+export const handler = lambdaHandler(DumpDatabaseEvent, dumpDatabase, {
+  clock: provideClock,
+  objects: provideObjects,
+  plans: providePlans,
+  tasks: provideTasks,
+});

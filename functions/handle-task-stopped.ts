@@ -1,11 +1,21 @@
 import { TaskStoppedEvent } from '#contracts/events.ts';
-import { type BackupRef, backupKey, backupPrefix, parseJobKey } from '#domain/names.ts';
+import { RestoreOrder } from '#contracts/restore.ts';
+import {
+  type BackupRef,
+  backupKey,
+  backupPrefix,
+  parseJobKey,
+  parseRestoreKey,
+} from '#domain/names.ts';
+import { restoreTaskSubject } from '#domain/restore/restore-order.ts';
 import { classifyTaskStop, type TaskStop } from '#domain/task-exit.ts';
-import { DumpIncomplete } from '#errors';
-import { loadJob } from '#operations/records.ts';
+import { DumpIncomplete, RestoreFailed } from '#errors';
+import { loadJob, parseRecord } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
 type Needs = 'log' | 'objects' | 'workflow';
 
@@ -19,7 +29,10 @@ export const handleTaskStopped: Handle<TaskStoppedEvent, { outcome: string }, Ne
   { detail },
   deps,
 ) => {
-  const ref = jobOf(detail);
+  const orderKey = variableOf(detail, 'HOLDFAST_JOB_KEY');
+  const restore = parseRestoreKey(orderKey);
+  if (restore && detail.lastStatus === 'STOPPED') return reportRestore(detail, deps, orderKey);
+  const ref = parseJobKey(orderKey);
   if (!ref || detail.lastStatus !== 'STOPPED') {
     deps.log.info(LOG.eventIgnored, { taskArn: detail.taskArn });
     return { outcome: 'ignored' };
@@ -29,8 +42,9 @@ export const handleTaskStopped: Handle<TaskStoppedEvent, { outcome: string }, Ne
 
   await abortUploads(deps, ref);
   if (await deps.objects.head(backupKey(ref, 'manifest.json'))) {
-    if (!stop || (await isSettled(deps, ref))) return { outcome: 'settled' };
-    // The dump is whole, but the task that was to verify it is gone.
+    // The dump is whole: its verification answers, however its task ended. Unless it was the one to verify.
+    const isVerifier = variableOf(detail, 'HOLDFAST_TASK_KIND') === 'verify-backup';
+    if (!stop || !isVerifier || (await isSettled(deps, ref))) return { outcome: 'settled' };
     return report(deps, ref, stop);
   }
   // Judged already, and the manifest was taken away since: what is there is evidence.
@@ -46,11 +60,11 @@ export const handleTaskStopped: Handle<TaskStoppedEvent, { outcome: string }, Ne
   );
 };
 
-function jobOf(detail: TaskStoppedEvent['detail']): BackupRef | undefined {
+function variableOf(detail: TaskStoppedEvent['detail'], wanted: string): string {
   const variables = detail.overrides.containerOverrides.flatMap(
     ({ environment }) => environment ?? [],
   );
-  return parseJobKey(variables.find(({ name }) => name === 'HOLDFAST_JOB_KEY')?.value ?? '');
+  return variables.find(({ name }) => name === wanted)?.value ?? '';
 }
 
 async function isSettled({ objects }: Pick<Deps, 'objects'>, ref: BackupRef): Promise<boolean> {
@@ -73,6 +87,28 @@ async function removeLeftovers({ objects }: Pick<Deps, Needs>, ref: BackupRef) {
   if (keys.length > 0) await objects.delete(keys);
 }
 
+/** A restore answers for itself. Where it could not, the state machine goes on to the clean-up at once. */
+async function reportRestore(
+  detail: TaskStoppedEvent['detail'],
+  deps: Pick<Deps, Needs>,
+  orderKey: string,
+) {
+  const stop = classifyTaskStop(detail) ?? {
+    errorClass: RestoreFailed,
+    cause: 'the task ended with exit code 0, but without an answer',
+  };
+  const found = await deps.objects.get(orderKey);
+  const order = found && parseRecord(RestoreOrder, found.body, orderKey);
+  // The order of a second try has taken the first one's place: this task is not the one it waits for.
+  if (!order || detail.startedBy !== restoreTaskSubject(order)) return { outcome: 'settled' };
+  const { source, restoreId } = order.restore;
+  const error = stop.errorClass.errorName;
+  const answer = await deps.workflow.fail(order.taskToken, error, stop.cause);
+  if (answer === 'closed') return { outcome: 'settled' };
+  deps.log.error(LOG.failed, { source, restoreId, error, cause: stop.cause });
+  return { outcome: error };
+}
+
 async function report(deps: Pick<Deps, Needs>, ref: BackupRef, stop: TaskStop) {
   const job = await loadJob(deps.objects, ref);
   const error = stop.errorClass.errorName;
@@ -81,4 +117,7 @@ async function report(deps: Pick<Deps, Needs>, ref: BackupRef, stop: TaskStop) {
   return { outcome: error };
 }
 
-export const handler = lambdaHandler(TaskStoppedEvent, handleTaskStopped);
+export const handler = lambdaHandler(TaskStoppedEvent, handleTaskStopped, {
+  objects: provideObjects,
+  workflow: provideWorkflow,
+});

@@ -7,6 +7,10 @@ import { errorName } from '#errors';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
+import { provideAlerts } from '#runtime/providers/alerts.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
 
 type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'alerts';
 
@@ -69,4 +73,9 @@ async function writeSummary(
   }
 }
 
-export const handler = lambdaHandler(NotifyEvent, notify);
+export const handler = lambdaHandler(NotifyEvent, notify, {
+  clock: provideClock,
+  objects: provideObjects,
+  plans: providePlans,
+  alerts: provideAlerts,
+});

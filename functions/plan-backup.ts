@@ -13,6 +13,10 @@ import { acquireRunLock } from '#operations/run-lock.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
 /**
  * What the run does: the input, whatever started it, together with the plan of its source. Makes the run
@@ -68,4 +72,9 @@ async function readInput(input: unknown, { objects }: Pick<Deps, 'objects'>): Pr
   return parseRequestBody(request, found.body.toString('utf8'));
 }
 
-export const handler = lambdaHandler(PlanBackupEvent, planBackup);
+export const handler = lambdaHandler(PlanBackupEvent, planBackup, {
+  clock: provideClock,
+  objects: provideObjects,
+  plans: providePlans,
+  workflow: provideWorkflow,
+});

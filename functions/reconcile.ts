@@ -10,6 +10,12 @@ import {
 import { toTheEnd } from '#operations/to-the-end.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideAlerts } from '#runtime/providers/alerts.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { providePlans } from '#runtime/providers/plans.ts';
+import { provideTasks } from '#runtime/providers/tasks.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
 export interface Reconciliation {
   readonly sources: number;
@@ -71,4 +77,11 @@ export const reconcile: Handle<
   return counts;
 };
 
-export const handler = lambdaHandler(z.unknown(), reconcile);
+export const handler = lambdaHandler(z.unknown(), reconcile, {
+  clock: provideClock,
+  objects: provideObjects,
+  plans: providePlans,
+  tasks: provideTasks,
+  workflow: provideWorkflow,
+  alerts: provideAlerts,
+});

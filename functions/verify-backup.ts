@@ -1,10 +1,17 @@
 import { ObjectCreatedEvent } from '#contracts/events.ts';
 import { parseBackupKey } from '#domain/names.ts';
 import { keepAlive } from '#operations/keep-alive.ts';
+import { launchForJob } from '#operations/launch-task.ts';
 import { loadJob } from '#operations/records.ts';
 import { settleVerification } from '#operations/verify-backup.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
+import { provideAlerts } from '#runtime/providers/alerts.ts';
+import { provideClients } from '#runtime/providers/clients.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+import { provideTasks } from '#runtime/providers/tasks.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
 type Needs = 'clock' | 'log' | 'objects' | 'clients' | 'workflow' | 'alerts' | 'tasks';
 type Outcome = 'verified' | 'quarantined' | 'handed-over' | 'ignored';
@@ -31,7 +38,7 @@ export const verifyBackup: Handle<ObjectCreatedEvent, { outcome: Outcome }, Need
   }
   const archive = await deps.objects.head(object.key.replace(/manifest\.json$/, 'archive.dump'));
   if (job && archive && archive.sizeBytes > job.verification.lambdaMaxBytes) {
-    const taskArn = await deps.tasks.run('verify-backup', job);
+    const taskArn = await launchForJob(deps, 'verify-backup', job);
     deps.log.info(LOG.taskLaunched, { backupId: ref.backupId, taskArn });
     return { outcome: 'handed-over' };
   }
@@ -44,4 +51,11 @@ export const verifyBackup: Handle<ObjectCreatedEvent, { outcome: Outcome }, Need
   return { outcome: await keepAlive(deps, token, never, settle) };
 };
 
-export const handler = lambdaHandler(ObjectCreatedEvent, verifyBackup);
+export const handler = lambdaHandler(ObjectCreatedEvent, verifyBackup, {
+  clock: provideClock,
+  objects: provideObjects,
+  tasks: provideTasks,
+  workflow: provideWorkflow,
+  alerts: provideAlerts,
+  clients: provideClients,
+});

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -23,6 +23,8 @@ export const LOCAL = {
   planPrefix: '/holdfast/local/sources/',
   topic: 'holdfast-local-alerts',
   stateMachine: 'holdfast-local-backup',
+  /** Prefix of every state machine's ARN; what follows is the name of its file. */
+  stateMachineArn: 'arn:aws:states:eu-west-1:123456789012:stateMachine:holdfast-local-',
 } as const;
 
 export interface StackOptions {
@@ -53,10 +55,14 @@ export interface Stack {
   /** The bucket, as the functions see it. */
   readonly objects: Objects;
   readonly stateMachineArn: string;
+  /** By the name of the file in `statemachines/`: `backup`, `restore`. */
+  readonly stateMachineArns: Readonly<Record<string, string>>;
   /** What functions and tasks get: endpoints, made-up credentials, HOLDFAST_* names. */
   readonly environment: Readonly<Record<string, string>>;
   /** Starts a run and waits for its end. */
   backUp(input: unknown, name?: string): Promise<ExecutionView>;
+  /** The same with a restore. */
+  restore(input: unknown, name?: string): Promise<ExecutionView>;
   close(): Promise<void>;
 }
 
@@ -87,9 +93,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   forwardObjectEvent = (event) => plane.bus.put(event as Parameters<typeof plane.bus.put>[0]);
 
-  const definition = await readDefinition();
-  // The machine's ARN is known before it is registered, as functions need it in their environment.
-  const stateMachineArn = `arn:aws:states:eu-west-1:123456789012:stateMachine:${LOCAL.stateMachine}`;
+  const definitions = await readDefinitions();
+  // The machines' ARNs are known before they are registered, as functions need them in their environment.
+  const stateMachineArns = Object.fromEntries(
+    [...definitions.keys()].map((name) => [name, `${LOCAL.stateMachineArn}${name}`]),
+  );
+  const stateMachineArn = stateMachineArns['backup'] ?? '';
   Object.assign(environment, plane.environment, {
     AWS_ENDPOINT_URL_S3: store.endpoint,
     HOLDFAST_BUCKET: LOCAL.bucket,
@@ -102,6 +111,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }),
     HOLDFAST_VERIFY_TASK_DEFINITION: plane.ecs.registerTaskDefinition('verify-backup', {
       command: taskCommand(options.bundles, 'verify-backup'),
+    }),
+    HOLDFAST_RESTORE_TASK_DEFINITION: plane.ecs.registerTaskDefinition('restore-database', {
+      command: taskCommand(options.bundles, 'restore-database'),
     }),
     HOLDFAST_STATE_MACHINE_ARN: stateMachineArn,
     HOLDFAST_POSTGRES_CLIENTS: options.clientsDirectory,
@@ -134,11 +146,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     environment,
     logFile: join(logs, 'functions.log'),
   });
-  plane.stepFunctions.registerStateMachine({
-    name: LOCAL.stateMachine,
-    definition,
-    handlers: handlersOf(definition, functions),
-  });
+  for (const [name, definition] of definitions) {
+    plane.stepFunctions.registerStateMachine({
+      name: `holdfast-local-${name}`,
+      definition,
+      handlers: handlersOf(definition, functions),
+    });
+  }
+  const execute = (arn: string, input: unknown, name?: string) =>
+    plane.stepFunctions.executionEnded(plane.stepFunctions.startExecution(arn, input, name));
   addRules(plane, functions, stateMachineArn);
 
   return {
@@ -147,11 +163,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     functions,
     objects,
     stateMachineArn,
+    stateMachineArns,
     environment,
-    backUp(input, name) {
-      const arn = plane.stepFunctions.startExecution(stateMachineArn, input, name);
-      return plane.stepFunctions.executionEnded(arn);
-    },
+    backUp: (input, name) => execute(stateMachineArn, input, name),
+    restore: (input, name) => execute(stateMachineArns['restore'] ?? '', input, name),
     async close() {
       await plane.close();
       await functions.close();
@@ -166,9 +181,16 @@ function taskCommand(bundles: string, task: string): string[] {
   return [process.execPath, '--max-semi-space-size=1', join(bundles, 'tasks', `${task}.mjs`)];
 }
 
-async function readDefinition(): Promise<AslDefinition> {
-  const file = fileURLToPath(new URL('../statemachines/backup.asl.json', import.meta.url));
-  return JSON.parse(await readFile(file, 'utf8'));
+/** Every state machine of the checkout, by the name of its file. */
+async function readDefinitions(): Promise<Map<string, AslDefinition>> {
+  const folder = fileURLToPath(new URL('../statemachines/', import.meta.url));
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.asl.json'));
+  const definitions = new Map<string, AslDefinition>();
+  for (const file of files.sort()) {
+    const text = await readFile(join(folder, file), 'utf8');
+    definitions.set(file.replace('.asl.json', ''), JSON.parse(text));
+  }
+  return definitions;
 }
 
 /** Each Task state calls the function that its placeholder names: `${PlanBackupFunctionArn}`. */
@@ -194,6 +216,11 @@ function addRules(plane: ControlPlane, functions: LambdaHost, stateMachineArn: s
     name: 'verify-backup',
     pattern: created({ wildcard: 'backups/*/manifest.json' }),
     target: (event) => functions.invoke('verify-backup', event),
+  });
+  plane.bus.addRule({
+    name: 'resume-restore',
+    pattern: { source: ['aws.s3'], 'detail-type': ['Object Restore Completed'] },
+    target: (event) => functions.invoke('resume-restore', event),
   });
   plane.bus.addRule({
     name: 'request',

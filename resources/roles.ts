@@ -1,4 +1,4 @@
-import type { SourcePlan } from '#contracts/source-plan.ts';
+import { restoreConnection, type SourcePlan } from '#contracts/source-plan.ts';
 
 /**
  * Every role of the stack: one per function, per task and per service that acts for us. A statement says
@@ -105,7 +105,7 @@ const deleteSnapshots = allow(['rds:DeleteDBSnapshot', 'rds:DeleteDBClusterSnaps
   StringEquals: { 'aws:ResourceTag/holdfast:managed': 'true' },
 });
 
-function runTask(kind: 'Dump' | 'Verify'): Statement[] {
+function runTask(kind: 'Dump' | 'Verify' | 'Restore'): Statement[] {
   const cluster = { ArnEquals: { 'ecs:cluster': arnOf('Cluster') } };
   return [
     allow(['ecs:RunTask'], { Ref: `${kind}TaskDefinition` }, cluster),
@@ -128,14 +128,11 @@ const alert: Statement[] = [
  * deployment; those of the plan file by their name or ARN.
  */
 function connect({ stage, sources, furtherSecrets }: RoleContext): Statement[] {
-  const named = sources.flatMap(({ connection: { auth } }) =>
-    auth.type === 'secret' ? [auth.secretId] : [],
-  );
+  const logins = sources.flatMap((plan) => [plan.connection, restoreConnection(plan)]);
+  const named = logins.flatMap(({ auth }) => (auth.type === 'secret' ? [auth.secretId] : []));
   const secrets = new Set([...named, ...furtherSecrets]);
   const users = new Set(
-    sources.flatMap(({ connection: { auth, user } }) =>
-      auth.type === 'iam' && user !== undefined ? [user] : [],
-    ),
+    logins.flatMap(({ auth, user }) => (auth.type === 'iam' && user !== undefined ? [user] : [])),
   );
   return [
     allow(
@@ -180,7 +177,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   ],
   'verify-backup': () => [...verify, ...runTask('Verify'), ...undelivered],
   'handle-task-stopped': () => [
-    ...objects({ read: ['jobs/*', 'backups/*'], remove: ['backups/*'] }),
+    ...objects({ read: ['jobs/*', 'backups/*', 'restores/*'], remove: ['backups/*'] }),
     ...abortUploads,
     answerTasks('Failure'),
     ...undelivered,
@@ -197,9 +194,32 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
     deleteSnapshots,
   ],
   notify: (context) => [readPlans(context), ...objects({ write: ['runs/*'] }), ...alert],
+  'plan-restore': (context) => [readPlans(context), ...objects({ read: ARCHIVES })],
+  'retrieve-archive': () => [
+    ...objects({ read: [...ARCHIVES, 'restores/*'], write: ['restores/*'] }),
+    allow(['s3:RestoreObject'], inBucket(...ARCHIVES)),
+    answerTasks('Success'),
+    ...alert,
+  ],
+  'restore-database': (context) => [
+    readPlans(context),
+    ...objects({ write: ['restores/*/order.json'] }),
+    ...runTask('Restore'),
+  ],
+  'clean-up-restore': (context) => [
+    readPlans(context),
+    ...connect(context),
+    ...(context.inVpc ? [networkInterfaces] : []),
+  ],
+  'notify-restore': () => [
+    ...objects({ read: ['restores/*'], write: ['restores/*/restore.json'] }),
+    ...alert,
+  ],
+  'resume-restore': () => [...resumeRestores, ...undelivered],
   reconcile: (context) => [
     readPlans(context),
     ...objects({ read: ['jobs/*', 'runs/*', 'alerts/*'], write: ['alerts/*'] }),
+    ...resumeRestores,
     ...abortUploads,
     readExecutions(context),
     ...runTask('Verify'),
@@ -224,6 +244,15 @@ const verify: Statement[] = [
 const abortUploads: Statement[] = [
   allow(['s3:ListBucketMultipartUploads'], arnOf('BackupBucket')),
   allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
+];
+
+/** What may be restored: our backups, and archives that somebody put there for it. */
+const ARCHIVES = ['backups/*', 'imports/*'];
+
+/** Who waits for an archive from Glacier is told, and then waits no more. */
+const resumeRestores: Statement[] = [
+  ...objects({ read: [...ARCHIVES, 'restores/*'], remove: ['restores/waiting/*'] }),
+  answerTasks('Success', 'Failure', 'Heartbeat'),
 ];
 
 /** Lambda hands over an event that failed three times with the function's own role. */
@@ -292,6 +321,12 @@ export function roles(context: RoleContext): Record<string, unknown> {
     ...connect(context),
     answerTasks('Failure', 'Heartbeat'),
   ]);
+  // It reads backups and writes nothing but its own report.
+  resources['RestoreTaskRole'] = role('ecs-tasks.amazonaws.com', [
+    ...objects({ read: [...ARCHIVES, 'restores/*'], write: ['restores/*/report.json'] }),
+    ...connect(context),
+    answerTasks('Success', 'Failure', 'Heartbeat'),
+  ]);
   resources['VerifyTaskRole'] = role('ecs-tasks.amazonaws.com', verify);
   // What ECS itself needs to start a task: the image and the log.
   resources['TaskExecutionRole'] = role('ecs-tasks.amazonaws.com', [
@@ -313,6 +348,11 @@ export function roles(context: RoleContext): Record<string, unknown> {
         'dump-database',
         'apply-retention',
         'notify',
+        'plan-restore',
+        'retrieve-archive',
+        'restore-database',
+        'clean-up-restore',
+        'notify-restore',
       ].map((verb) => arnOf(`${logicalName(verb)}LambdaFunction`)),
     ),
     traces,

@@ -77,9 +77,9 @@ function innerMachines(state: State): readonly StateMachine[] {
 
 type Say = (message: string) => void;
 
-const TOKEN_WAIT = 'arn:aws:states:::lambda:invoke.waitForTaskToken';
-/** A function of ours by its placeholder, or the optimised Lambda integration. */
-const INTEGRATIONS = [/^\$\{[A-Z]\w*FunctionArn\}$/, /^arn:aws:states:::lambda:invoke$/];
+/** `lambda:invoke.waitForTaskToken`, whose ARN begins otherwise in China and in GovCloud. */
+const TOKEN_WAIT = `\${LambdaInvokeWaitForTaskToken}`;
+const OWN_FUNCTION = /^\$\{[A-Z]\w*FunctionArn\}$/;
 
 /** The placeholder of the function that a Task calls: `PlanBackupFunctionArn`. */
 export function functionOf(state: State): string | undefined {
@@ -90,7 +90,7 @@ export function functionOf(state: State): string | undefined {
 function checkTask(state: State, say: Say): void {
   const { Resource = '' } = state;
   const waits = Resource === TOKEN_WAIT;
-  if (!waits && !INTEGRATIONS.some((known) => known.test(Resource))) {
+  if (!waits && !OWN_FUNCTION.test(Resource)) {
     say(`${Resource} is no integration we use`);
   }
   if (state.TimeoutSeconds === undefined && state.TimeoutSecondsPath === undefined) {
@@ -180,7 +180,7 @@ function checkEveryEndIsTold(machine: StateMachine, problems: string[]): void {
     const state = machine.States[name];
     if (!state || reached.has(name)) return;
     reached.add(name);
-    if (functionOf(state) === 'NotifyFunctionArn') return;
+    if (/^Notify\w*FunctionArn$/.test(functionOf(state) ?? '')) return;
     if (['Succeed', 'Fail'].includes(state.Type) || !nextStates(state).length) {
       problems.push(`${name}: can be reached without an alert`);
     }

@@ -83,7 +83,10 @@ export async function cpuArchitecture({ resolveVariable }: Resolver) {
 }
 
 /** As a string: osls would remove `"ResultPath": null` and the like from an object. */
-export function backupDefinition(): string {
-  const file = path.join(ROOT, 'statemachines/backup.asl.json');
+function definition(name: string): string {
+  const file = path.join(ROOT, `statemachines/${name}.asl.json`);
   return JSON.stringify(JSON.parse(readFileSync(file, 'utf8')));
 }
+
+export const backupDefinition = () => definition('backup');
+export const restoreDefinition = () => definition('restore');

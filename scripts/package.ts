@@ -13,6 +13,7 @@ import {
   loadPlanFile,
   architecture as ownArchitecture,
   planFilePath,
+  restoreDefinition,
 } from './deployment-values.ts';
 import { run } from './lib-run.ts';
 
@@ -66,8 +67,10 @@ export async function packageStack(options: PackageOptions = {}): Promise<Packag
     throw new Error(`this must not be deployed:\n  ${warnings.join('\n  ')}`);
   }
 
-  const faults = checkStateMachine(JSON.parse(backupDefinition()));
-  if (faults.length > 0) throw new Error(`the state machine is wrong:\n  ${faults.join('\n  ')}`);
+  for (const definition of [backupDefinition(), restoreDefinition()]) {
+    const faults = checkStateMachine(JSON.parse(definition));
+    if (faults.length > 0) throw new Error(`a state machine is wrong:\n  ${faults.join('\n  ')}`);
+  }
 
   const bundles = await build();
   const bytes = bundles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

@@ -138,6 +138,38 @@ export const ContentsMismatch = defineError('ContentsMismatch', final);
 /** The backup is much smaller or larger than the last verified ones. */
 export const SizeAnomaly = defineError('SizeAnomaly', final);
 
+// Restores.
+/** No backup of the database fits what was asked for. */
+export const BackupNotFound = defineError('BackupNotFound', final);
+/** The backup that was asked for is unverified or quarantined, and that was not allowed. */
+export const BackupNotVerified = defineError('BackupNotVerified', final);
+/** The target database has user objects, or exists although it was to be new. */
+export const TargetNotEmpty = defineError('TargetNotEmpty', final);
+/** The target server cannot take the archive: an older major, another encoding, no such locale. */
+export const TargetUnsuitable = defineError('TargetUnsuitable', final);
+/** The target server is out of disk. */
+export const TargetFull = defineError('TargetFull', final);
+/** The pattern or name that was asked for matches nothing in the archive. */
+export const NothingSelected = defineError('NothingSelected', final);
+/** The selected objects need others that are neither selected nor in the target. */
+export const DependencyMissing = defineError('DependencyMissing', final);
+/** Owners or grantees of the archive do not exist on the target server. */
+export const RolesMissing = defineError('RolesMissing', final);
+/** A statement or a load of the restore failed, and the database is not whole without it. */
+export const RestoreFailed = defineError('RestoreFailed', final);
+/** The restored database is not what the verification counted. */
+export const RestoreMismatch = defineError('RestoreMismatch', final);
+/** The restored database could not take the place of the original, which is where it was. */
+export const SwapFailed = defineError('SwapFailed', final);
+/** S3 did not bring the archive back from Glacier. */
+export const RetrievalFailed = defineError('RetrievalFailed', final);
+/** RDS could not make a server from the snapshot or the point in time. */
+export const ServerRestoreFailed = defineError('ServerRestoreFailed', final);
+/** The restored server was not available when its time was up. */
+export const ServerRestoreTimeout = defineError('ServerRestoreTimeout', final);
+/** There is no such snapshot, or it is not of this source. */
+export const SnapshotNotFound = defineError('SnapshotNotFound', final);
+
 // Running the business.
 /** The retention plan would delete more than the configured share; nothing was deleted. */
 export const RetentionGuard = defineError('RetentionGuard', final);

@@ -56,11 +56,13 @@ interface AslCatcher {
 export type Integration = 'direct' | 'invoke' | 'token';
 
 const INVOKE = 'arn:aws:states:::lambda:invoke';
+/** As the files have it: a deployment puts in the ARN with its partition of AWS. */
+const TOKEN_PLACEHOLDER = `\${LambdaInvokeWaitForTaskToken}`;
 
-/** Undefined for a resource that is no Lambda. A placeholder stands for the ARN of one. */
+/** Undefined for a resource that is no Lambda. Any other placeholder stands for the ARN of one. */
 export function integrationOf({ Resource = '' }: AslState): Integration | undefined {
   if (Resource === INVOKE) return 'invoke';
-  if (Resource === `${INVOKE}.waitForTaskToken`) return 'token';
+  if (Resource === `${INVOKE}.waitForTaskToken` || Resource === TOKEN_PLACEHOLDER) return 'token';
   return /^(arn:aws[\w-]*:lambda:|\$\{\w+\}$)/.test(Resource) ? 'direct' : undefined;
 }
 

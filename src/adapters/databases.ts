@@ -91,6 +91,7 @@ export function makeDatabases(options: DatabasesOptions): Databases {
     connection: Connection,
     database: string,
     { user, password }: Login,
+    { unlimited = false }: { unlimited?: boolean },
   ): Promise<Session> {
     const { host, port } = connection;
     const client = new pg.Client({
@@ -102,7 +103,7 @@ export function makeDatabases(options: DatabasesOptions): Databases {
       ssl: await tlsOptions(connection),
       application_name: APPLICATION_NAME,
       connectionTimeoutMillis: connectSeconds * 1000,
-      query_timeout: ANSWER_SECONDS * 1000,
+      ...(unlimited ? {} : { query_timeout: ANSWER_SECONDS * 1000 }),
       keepAlive: true,
     });
     // Without a listener, a connection that breaks while idle would end the process.
@@ -111,7 +112,7 @@ export function makeDatabases(options: DatabasesOptions): Databases {
     try {
       await client.connect();
       await client.query(EMPTY_SEARCH_PATH);
-      await client.query(SESSION_SETTINGS, [String(STATEMENT_SECONDS * 1000)]);
+      await client.query(SESSION_SETTINGS, [String(unlimited ? 0 : STATEMENT_SECONDS * 1000)]);
     } catch (error) {
       await close(client);
       throw translatePgError(error, `connect to ${where} as ${user}`, [password]);
@@ -132,17 +133,17 @@ export function makeDatabases(options: DatabasesOptions): Databases {
   }
 
   return {
-    async connect(connection, database) {
+    async connect(connection, database, options = {}) {
       const first = await login(connection, false);
       try {
-        return await open(connection, database, first);
+        return await open(connection, database, first, options);
       } catch (error) {
         if (!(error instanceof AuthenticationFailed) || connection.auth.type !== 'secret')
           throw error;
         // The password may have been rotated since the secret was cached.
         const fresh = await login(connection, true);
         if (fresh.user === first.user && fresh.password === first.password) throw error;
-        return open(connection, database, fresh);
+        return open(connection, database, fresh, options);
       }
     },
 

@@ -13,11 +13,19 @@ import {
   PutObjectCommand,
   PutObjectTaggingCommand,
   paginateListObjectsV2,
+  RestoreObjectCommand,
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { RetrievalTier } from '#contracts/restore.ts';
 import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
-import { ObjectMissing, ObjectReplaced, ServiceUnavailable, WriteConflict } from '#errors';
+import {
+  ObjectMissing,
+  ObjectReplaced,
+  RetrievalFailed,
+  ServiceUnavailable,
+  WriteConflict,
+} from '#errors';
 import type {
   Clock,
   ListedObject,
@@ -35,6 +43,15 @@ const DELETE_BATCH = 1_000;
 const RESUMES = 6;
 
 type Tags = Readonly<Record<string, string>>;
+
+const TIERS = { expedited: 'Expedited', standard: 'Standard', bulk: 'Bulk' } as const;
+/** The object's class is not one to retrieve from, the tier is not for it, or there is no capacity now. */
+const RETRIEVAL_REFUSALS = new Set([
+  'InvalidObjectState',
+  'ObjectAlreadyInActiveTierError',
+  'GlacierExpeditedRetrievalNotAvailable',
+  'InvalidArgument',
+]);
 
 /**
  * One bucket, through the S3 client. What S3 can check it checks: every body goes up with its
@@ -212,6 +229,36 @@ export function makeObjects({
     }
   }
 
+  async function retrieve(
+    key: string,
+    options: { tier: RetrievalTier; days: number; versionId?: string },
+  ): Promise<'ongoing' | 'done'> {
+    const { tier, days, versionId } = options;
+    try {
+      const out = await client.send(
+        new RestoreObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          ...(versionId === undefined ? {} : { VersionId: versionId }),
+          RestoreRequest: { Days: days, GlacierJobParameters: { Tier: TIERS[tier] } },
+        }),
+      );
+      // 202: the work begins. 200: a copy is there already, and now stays for that many days.
+      return out.$metadata.httpStatusCode === 200 ? 'done' : 'ongoing';
+    } catch (error) {
+      if (isMissing(error)) throw new ObjectMissing(`there is no object ${key} in ${bucket}`);
+      if (awsErrorName(error) === 'RestoreAlreadyInProgress') return 'ongoing';
+      if (RETRIEVAL_REFUSALS.has(awsErrorName(error))) {
+        const said = `${awsErrorName(error)}: ${(error as Error).message}`;
+        throw new RetrievalFailed(`S3 does not retrieve ${key}: ${said}`, {
+          remedy: 'try another retrievalTier',
+          cause: error,
+        });
+      }
+      throw translateAwsError(error, `retrieve ${key}`);
+    }
+  }
+
   async function* list(prefix: string): AsyncGenerator<ListedObject> {
     const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix });
     try {
@@ -342,6 +389,7 @@ export function makeObjects({
     stream(key, options = {}) {
       return Readable.from(read(key, options), { objectMode: false });
     },
+    retrieve,
     put,
     list,
     async versions(key) {
@@ -420,6 +468,7 @@ function toHead(
     | 'ETag'
     | 'VersionId'
     | 'ChecksumCRC64NVME'
+    | 'Restore'
     | 'LastModified'
     | 'StorageClass'
     | 'Metadata'
@@ -434,8 +483,15 @@ function toHead(
     crc64nvme: out.ChecksumCRC64NVME,
     lastModified: out.LastModified ?? new Date(0),
     storageClass: out.StorageClass ?? 'STANDARD',
+    retrieval: retrievalOf(out.Restore),
     metadata: out.Metadata ?? {},
   };
+}
+
+/** S3's header `x-amz-restore`: `ongoing-request="true"`, or "false" with an `expiry-date`. */
+function retrievalOf(header: string | undefined): ObjectHead['retrieval'] {
+  if (header === undefined) return 'none';
+  return header.includes('ongoing-request="true"') ? 'ongoing' : 'done';
 }
 
 function isMissing(error: unknown): boolean {

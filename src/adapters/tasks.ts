@@ -1,12 +1,8 @@
 import { type ECSClient, RunTaskCommand, type RunTaskCommandInput } from '@aws-sdk/client-ecs';
-import type { DumpJob } from '#contracts/job.ts';
 import { classifyLaunchFailure } from '#domain/launch-failure.ts';
-import { jobKey } from '#domain/names.ts';
 import { type HoldfastError, ServiceUnavailable, TaskLaunchFailed, TaskRejected } from '#errors';
-import type { Tasks } from '#runtime/ports.ts';
+import type { TaskKind, TaskRequest, Tasks } from '#runtime/ports.ts';
 import { awsErrorName, translateAwsError } from './aws-errors.ts';
-
-type TaskKind = Parameters<Tasks['run']>[0];
 
 /** The one container of our task definitions. */
 const CONTAINER = 'holdfast';
@@ -29,21 +25,19 @@ const REMEDIES = new Map([
   [TaskRejected, "compare the plan's task and network with what is deployed"],
 ]);
 
-/** Fargate tasks by RunTask. The task's input is one variable: the key of its job record. */
+/** Fargate tasks by RunTask. The task's input is the key of its order, and which task it is. */
 export function makeTasks(options: {
   client: ECSClient;
   clusterArn: string;
-  /** Family (newest revision) or ARN of each kind. */
-  taskDefinitions: Readonly<Record<TaskKind, string>>;
+  /** Family (newest revision) or ARN. */
+  taskDefinition: (kind: TaskKind) => string;
 }): Tasks {
-  const { client, clusterArn, taskDefinitions } = options;
+  const { client, clusterArn, taskDefinition } = options;
   return {
-    async run(kind, job, attempt = 1) {
-      const what = `${kind} of ${job.source}/${job.database}`;
+    async run(request) {
+      const what = `${request.kind} of ${request.source}/${request.subject}`;
       const output = await client
-        .send(
-          new RunTaskCommand(makeRequest(kind, job, attempt, clusterArn, taskDefinitions[kind])),
-        )
+        .send(new RunTaskCommand(makeRequest(request, clusterArn, taskDefinition(request.kind))))
         .catch((error: unknown) => {
           throw translateLaunchError(error, what);
         });
@@ -61,13 +55,11 @@ export function makeTasks(options: {
 }
 
 function makeRequest(
-  kind: TaskKind,
-  job: DumpJob,
-  attempt: number,
+  request: TaskRequest,
   cluster: string,
   taskDefinition: string,
 ): RunTaskCommandInput {
-  const { backupId, task, network } = job;
+  const { kind, orderKey, source, runId, subject, attempt = 1, task, network } = request;
   return {
     cluster,
     taskDefinition,
@@ -87,16 +79,23 @@ function makeRequest(
       cpu: String(task.cpu),
       memory: String(task.memoryMiB),
       containerOverrides: [
-        { name: CONTAINER, environment: [{ name: 'HOLDFAST_JOB_KEY', value: jobKey(job) }] },
+        {
+          name: CONTAINER,
+          environment: [
+            { name: 'HOLDFAST_JOB_KEY', value: orderKey },
+            // For whoever sees the task stop: its event has the overrides.
+            { name: 'HOLDFAST_TASK_KIND', value: kind },
+          ],
+        },
       ],
     },
-    // A second call for the same backup, kind and attempt answers with the first one's task.
-    clientToken: kind === 'dump-database' ? backupId : `${backupId}-verify-${attempt}`,
-    startedBy: backupId,
+    // A second call for the same subject, kind and attempt answers with the first one's task.
+    clientToken: `${kind}-${subject}-${attempt}`,
+    startedBy: subject,
     propagateTags: 'TASK_DEFINITION',
     tags: [
-      { key: 'holdfast:source', value: job.source },
-      { key: 'holdfast:run', value: job.runId },
+      { key: 'holdfast:source', value: source },
+      { key: 'holdfast:run', value: runId },
     ],
   };
 }

@@ -24,6 +24,7 @@ export const TaskStoppedEvent = z.object({
     taskArn: z.string(),
     clusterArn: z.string(),
     lastStatus: z.string(),
+    startedBy: z.string().optional(),
     stopCode: z.string().optional(),
     stoppedReason: z.string().optional(),
     containers: z

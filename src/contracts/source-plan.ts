@@ -198,6 +198,17 @@ const Verification = z.strictObject({
     .describe('larger archives are verified by a Fargate task'),
 });
 
+/** Who restores. The role that backs up may read everything and create nothing. */
+const Restore = z.strictObject({
+  user: z.string().min(1).optional().describe("default: the secret's `username`"),
+  auth: Connection.shape.auth
+    .optional()
+    .describe('of a role that may create databases; default: the one of connection'),
+  jobs: z.int().min(1).max(32).default(4).describe('tables, and then indexes, at the same time'),
+  timeoutMinutes: z.int().min(1).max(10_080).default(1440),
+  heartbeatSeconds: z.int().min(3).max(3600).default(300),
+});
+
 const Alerts = z.strictObject({
   on: z.array(z.enum(['success', 'failure'])).default(['success', 'failure']),
 });
@@ -215,6 +226,7 @@ export const SourcePlan = z
     network: Network.optional().describe('of the Fargate task; needed on AWS for logical backups'),
     retention: Retention.prefault({}),
     verification: Verification.prefault({}),
+    restore: Restore.prefault({}),
     snapshot: z
       .strictObject({
         pollSeconds: z.int().min(1).max(3600).default(60),
@@ -265,4 +277,12 @@ export type SourcePlan = z.infer<typeof SourcePlan>;
 /** The kinds a run makes when its input names none. */
 export function defaultKinds(plan: SourcePlan): BackupKind[] {
   return plan.kinds ?? (plan.engine.type === 'postgres' ? ['logical'] : ['snapshot', 'logical']);
+}
+
+/** The connection as the role that restores. */
+export function restoreConnection({ connection, restore }: SourcePlan): Connection {
+  const { user: backupUser, auth: backupAuth, ...rest } = connection;
+  // Another secret brings its own user.
+  const user = restore.user ?? (restore.auth ? undefined : backupUser);
+  return { ...rest, auth: restore.auth ?? backupAuth, ...(user === undefined ? {} : { user }) };
 }

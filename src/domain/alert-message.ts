@@ -3,11 +3,19 @@ import type { RunProblem, RunSummary } from '#contracts/run-summary.ts';
 import type { Quarantine } from '#contracts/verification.ts';
 import type { DatabaseResult } from '#contracts/workflow.ts';
 import { MissedRun, VerificationOverdue } from '#errors';
-import { executionLink } from './console-link.ts';
+import {
+  attributeValue,
+  CAUSE_IN_JSON,
+  CAUSE_IN_TEXT,
+  consoleLine,
+  counted,
+  cutList,
+  joinSections,
+  section,
+} from './alert-text.ts';
 import {
   asciiSubject,
   displayBytes,
-  displayCount,
   displayName,
   displaySeconds,
   displayText,
@@ -21,7 +29,7 @@ import { nextStep } from './next-steps.ts';
  *
  * | attribute  | values |
  * |------------|--------|
- * | `event`    | `backup`, `quarantine`, `missed-run`, `verification-overdue` |
+ * | `event`    | `backup`, `quarantine`, `missed-run`, `verification-overdue`, `restore`, `retrieval`, `server-restore` |
  * | `status`   | `SUCCEEDED`, `FAILED` |
  * | `severity` | `info`, `warning` (succeeded, with warnings), `error` |
  * | `source`   | the source's name, or `unknown` |
@@ -31,10 +39,7 @@ import { nextStep } from './next-steps.ts';
  * Whatever comes from outside is cut and shown in one line, so a message stays far below the 256 KiB
  * that SNS takes, however many databases there are and whatever they are called.
  */
-const LISTED_IN_TEXT = 20;
 const LISTED_IN_JSON = 50;
-const CAUSE_IN_TEXT = 600;
-const CAUSE_IN_JSON = 400;
 
 /** The alert of a run that ended. */
 export function runAlert(summary: RunSummary, bucket: string): AlertMessage {
@@ -261,35 +266,6 @@ function nextSteps(problems: readonly RunProblem[]): string[] {
 
 function whereOf({ source, database, backupId }: BackupRef): string {
   return `Source ${source}, objects under ${backupPrefix({ source, database, backupId })}`;
-}
-
-function consoleLine(executionArn: string): string[] {
-  const link = executionLink(executionArn);
-  return link === undefined ? [] : [`Execution: ${link}`];
-}
-
-function counted(count: number, noun: string): string {
-  return `${displayCount(count)} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-function cutList<Item>(items: readonly Item[], describe: (item: Item) => string): string[] {
-  const lines = items.slice(0, LISTED_IN_TEXT).map(describe);
-  const more = items.length - lines.length;
-  return more > 0 ? [...lines, `and ${displayCount(more)} more`] : lines;
-}
-
-function section(title: string, lines: readonly string[]): string {
-  if (lines.length === 0) return '';
-  return [title, ...lines.map((line) => `  ${line}`)].join('\n');
-}
-
-function joinSections(sections: readonly string[]): string {
-  return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
-}
-
-/** SNS: an attribute is not empty. Error names of Step Functions have dots, nothing else. */
-function attributeValue(value: string): string {
-  return value.replace(/[^\w.-]/g, '_').slice(0, 100) || 'none';
 }
 
 /** The summary with bounded lists and texts; `omitted` counts what was left out. */

@@ -1,10 +1,9 @@
-import type * as z from 'zod';
 import { ObjectCreatedEvent } from '#contracts/events.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { BackupKind, defaultKinds } from '#contracts/source-plan.ts';
 import { BackupInput } from '#contracts/workflow.ts';
 import { InvalidInput } from '#errors';
-import { closest } from './closest.ts';
+import { describeInputProblems } from './input-problems.ts';
 import { parseRequestKey } from './names.ts';
 
 /** A request is a few lines; what is larger was put there by mistake. */
@@ -61,27 +60,10 @@ export function parseRequestBody(request: BackupRequest, body: string): BackupIn
 export function parseBackupInput(input: unknown): BackupInput {
   const result = BackupInput.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
-  const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
-  const problems = isObject ? result.error.issues.map(explain) : ['the input is not a JSON object'];
-  throw new InvalidInput(problems.join('; '), { remedy: EXAMPLE, cause: result.error });
-}
-
-function explain(issue: z.core.$ZodIssue): string {
-  const path = issue.path.join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys
-      .map((key) => {
-        const meant = closest(key, Object.keys(BackupInput.shape));
-        return `the input has an unknown field ${key}${meant ? ` (did you mean ${meant}?)` : ''}`;
-      })
-      .join('; ');
-  }
-  if (issue.input === undefined) return `the input has no ${path}`;
-  const value = JSON.stringify(issue.input).slice(0, 100);
-  if (issue.code === 'invalid_value') {
-    return `${path} is ${value}, not one of ${issue.values.map((option) => JSON.stringify(option)).join(', ')}`;
-  }
-  return `${path} is ${value}: ${issue.message}`;
+  throw new InvalidInput(describeInputProblems(input, result.error, BackupInput.shape), {
+    remedy: EXAMPLE,
+    cause: result.error,
+  });
 }
 
 /** The kinds of a run. Throws InvalidInput when the source cannot have one that was asked for. */

@@ -192,3 +192,67 @@ export function parseSnapshotId(id: string): { source: string; backupId: string 
 export function retentionPlanKey(source: string, runId: string): string {
   return runSummaryKey(source, runId).replace(/summary\.json$/, 'retention.json');
 }
+
+/** Files of one restore. */
+export const RESTORE_FILES = [
+  'order.json',
+  'retrieval.json',
+  'report.json',
+  'restore.json',
+  'server.json',
+] as const;
+export type RestoreFile = (typeof RESTORE_FILES)[number];
+
+/** What identifies one restore; its id has the format of a backup's. */
+export interface RestoreRef {
+  readonly source: string;
+  readonly restoreId: string;
+}
+
+/** Format: `restores/<source>/<restoreId>/<file>`. */
+export function restoreKey({ source, restoreId }: RestoreRef, file: RestoreFile): string {
+  return `restores/${source}/${restoreId}/${file}`;
+}
+
+export function parseRestoreKey(key: string): (RestoreRef & { file: RestoreFile }) | undefined {
+  const [root, source = '', restoreId = '', file = '', ...rest] = key.split('/');
+  const known = RESTORE_FILES.find((it) => it === file);
+  if (root !== 'restores' || rest.length > 0 || !known) return undefined;
+  if (!SOURCE_NAME.test(source) || !parseBackupId(restoreId)) return undefined;
+  return { source, restoreId, file: known };
+}
+
+/** PostgreSQL cuts identifiers after 63 bytes; ours must not be cut. */
+const IDENTIFIER_BYTES = 63;
+
+/** Format: `<database>_restored_<restoreId, lower case, _ for ->`, the name cut to 63 bytes in all. */
+export function restoredDatabaseName(database: string, restoreId: string): string {
+  return withSuffix(database, `_restored_${restoreId.toLowerCase().replace('-', '_')}`);
+}
+
+/** Format: `<database>_before_<UTC second>`: what `swap` calls the database that was there. */
+export function replacedDatabaseName(database: string, time: Date): string {
+  return withSuffix(database, `_before_${compactUtc(time).toLowerCase()}`);
+}
+
+function withSuffix(name: string, suffix: string): string {
+  let cut = name;
+  while (Buffer.byteLength(cut + suffix) > IDENTIFIER_BYTES) cut = [...cut].slice(0, -1).join('');
+  return cut + suffix;
+}
+
+/** RDS: at most 63 characters; two are left for the `-1` of an Aurora cluster's writer. */
+const SERVER_NAME_CHARACTERS = 61;
+
+/** Format: `<identifier>-restored-<UTC second, lower case>`, the identifier cut so that all fits. */
+export function restoredServerName(identifier: string, time: Date): string {
+  const suffix = `-restored-${compactUtc(time).toLowerCase()}`;
+  const room = SERVER_NAME_CHARACTERS - suffix.length;
+  // RDS takes no two hyphens in a row.
+  return `${identifier.slice(0, room).replace(/-+$/, '')}${suffix}`;
+}
+
+/** Format: `<cluster identifier>-1`: the one instance of a restored Aurora cluster. */
+export function restoredWriterName(clusterIdentifier: string): string {
+  return `${clusterIdentifier}-1`;
+}

@@ -66,6 +66,34 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Do not restore from this backup. Start the source again; if it happens twice, keep both archives and report it.',
   SizeAnomaly:
     "Compare the row counts with the last backup's. If the change is meant, start again after raising verification.sizeAnomaly.ratio.",
+  BackupNotFound: 'Run `holdfast list` for what there is, then start again with one of these.',
+  BackupNotVerified:
+    'Choose a verified backup. If there is no better one, start again with "allowUnverified": true and look closely at the result.',
+  TargetNotEmpty:
+    'Restore under a new name, or empty the database yourself: Holdfast does not overwrite what it did not make.',
+  TargetUnsuitable:
+    'Restore to a server of the same major version or a newer one, with the same locale.',
+  TargetFull:
+    'Give the target server more storage, then start again: nothing half-restored is left.',
+  NothingSelected: 'Run `holdfast tables` for the names in the archive; * and ? are wildcards.',
+  DependencyMissing:
+    'Start again with "withDependencies": true, or select what is named, or create it in the target first.',
+  RolesMissing:
+    'Start again with "createMissing": true (roles without passwords), with "noOwner": true, or with "role".',
+  RestoreFailed:
+    'Read the statement and the reason above; start again when it is mended: nothing half-restored is left.',
+  RestoreMismatch:
+    'Do not use the restored database. Compare the tables that are named with the source; restore the backup before it.',
+  SwapFailed:
+    'The original is untouched. Look for sessions that hold it, then start again, or rename by hand.',
+  RetrievalFailed:
+    'Look at the storage class and the restore status of the archive in S3, then start again.',
+  ServerRestoreFailed:
+    "Read the instance's events in the RDS console; correct what is named, then start again.",
+  ServerRestoreTimeout:
+    'Look at the new server in the RDS console: it may still become available; large ones take hours.',
+  SnapshotNotFound:
+    'Run `holdfast list --snapshots` for what there is, then start again with one of these.',
   RetentionGuard:
     'Nothing was deleted. Read retention.json of the run; correct the rules or, if the plan is right, raise maxDeleteShare for one run.',
   BackupIncomplete: 'See to each failure that is listed, then start the source again.',

@@ -2,10 +2,8 @@ import type { RunProblem, RunSummary } from '#contracts/run-summary.ts';
 import type { Failure, NotifyEvent, Outcome, Results, Run } from '#contracts/workflow.ts';
 import { BackupIncomplete, NoDatabases } from '#errors';
 import { displayName } from './display-text.ts';
+import { CAUSE_LIMIT, describeFailure } from './failure-cause.ts';
 import { parseRequestKey, runIdOfExecution, SOURCE_NAME } from './names.ts';
-
-/** Room for a cause in the Fail state, which takes 32,768 characters, and in a readable console. */
-const CAUSE_LIMIT = 4_000;
 
 /**
  * What a run came to. Success is never the absence of bad news: each thing that was asked for must be
@@ -96,38 +94,19 @@ function logicalProblems(run: Run, { logical }: Results): RunProblem[] {
 
 function problem(
   stage: RunProblem['stage'],
-  { Error: error, Cause }: Failure,
+  failure: Failure,
   database: string | null = null,
 ): RunProblem {
   return {
     stage,
     database,
-    error,
-    cause: causeText(Cause) || (UNTOLD[error] ?? 'no cause was given'),
+    error: failure.Error,
+    cause: describeFailure(failure),
   };
 }
 
-/** A timeout comes without a cause: nobody was there to tell it. */
-const UNTOLD: Readonly<Record<string, string>> = {
-  'States.Timeout': 'it was not done when its time was up',
-  'States.HeartbeatTimeout': 'its task was silent for longer than dump.heartbeatSeconds',
-};
-
 function missing(stage: RunProblem['stage'], cause: string): RunProblem {
   return { stage, database: null, error: BackupIncomplete.errorName, cause };
-}
-
-/**
- * A Lambda's failure has for its cause JSON `{errorType, errorMessage, trace}`; a task's is plain text.
- */
-function causeText(cause: string): string {
-  try {
-    const { errorMessage } = JSON.parse(cause) as { errorMessage?: unknown };
-    if (typeof errorMessage === 'string') return errorMessage.slice(0, CAUSE_LIMIT);
-  } catch {
-    // Plain text.
-  }
-  return cause.slice(0, CAUSE_LIMIT);
 }
 
 function whatWorked(results: Results | undefined): string[] {

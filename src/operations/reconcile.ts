@@ -15,6 +15,7 @@ import {
 import { previousDue } from '#domain/schedule.ts';
 import { errorName } from '#errors';
 import type { Deps } from '#runtime/ports.ts';
+import { launchForJob } from './launch-task.ts';
 import { loadJob, parseRecord } from './records.ts';
 import { toTheEnd } from './to-the-end.ts';
 
@@ -84,7 +85,7 @@ async function verifyAgain(deps: Needs, backup: InventoryBackup): Promise<boolea
   if (!job) return false;
   // Before the marker: a launch that failed is tried again, and ECS launches the same task only once.
   // Attempt 2: Verify Backup may have launched the first one, which then came to nothing.
-  const taskArn = await deps.tasks.run('verify-backup', job, 2);
+  const taskArn = await launchForJob(deps, 'verify-backup', job, 2);
   await deps.objects.put(marker, stamp(deps, { taskArn }));
   return true;
 }

@@ -16,6 +16,7 @@ const variables = {
   HOLDFAST_CLUSTER_ARN: z.string().startsWith('arn:'),
   HOLDFAST_DUMP_TASK_DEFINITION: z.string().min(1),
   HOLDFAST_VERIFY_TASK_DEFINITION: z.string().min(1),
+  HOLDFAST_RESTORE_TASK_DEFINITION: z.string().min(1),
   HOLDFAST_STATE_MACHINE_ARN: z.string().startsWith('arn:'),
   /** Folder with one folder a major: <dir>/18/bin/pg_dump. */
   HOLDFAST_POSTGRES_CLIENTS: z.string().min(1).default('/opt/postgres-client'),

@@ -1,9 +1,10 @@
 import middy from '@middy/core';
 import * as z from 'zod';
 import { errorName, HoldfastError, InvalidInput, isRetryable } from '#errors';
-import { buildDeps } from './deps.ts';
 import { LOG } from './log-events.ts';
 import type { Deps } from './ports.ts';
+import { provideLog } from './providers/log.ts';
+import { type Providers, wireDeps } from './wire-deps.ts';
 
 /** A bare handler: the parsed event and the deps it asked for. */
 export type Handle<Event, Result, Needs extends keyof Deps> = (
@@ -20,12 +21,18 @@ function runFields(event: unknown): Record<string, unknown> {
 /**
  * The one middleware stack: parses the event, builds the deps once per warm start, logs the outcome.
  * Errors leave with their own name, which is what `Retry` and `Catch` in the state machine match.
+ *
+ * `providers` makes what the handle asks for, no less and no more: what is named there is what the bundle
+ * has. The log is the stack's own.
  */
 export function lambdaHandler<Schema extends z.ZodType, Result, Needs extends keyof Deps>(
   schema: Schema,
   handle: Handle<z.infer<Schema>, Result, Needs>,
+  providers: Providers<Exclude<NoInfer<Needs>, 'log'>>,
 ) {
-  let deps: Deps | undefined;
+  // All but the log, and the log, are all: TypeScript cannot see it.
+  const all = { ...providers, log: provideLog } as unknown as Providers<Needs | 'log'>;
+  let deps: Pick<Deps, Needs | 'log'> | undefined;
   return middy<unknown, Result>()
     .onError(({ error, event }) => {
       deps?.log.error(LOG.failed, {
@@ -40,7 +47,7 @@ export function lambdaHandler<Schema extends z.ZodType, Result, Needs extends ke
       if (error) error.stack = '';
     })
     .handler(async (event) => {
-      const built = deps ?? buildDeps(process.env);
+      const built = deps ?? wireDeps<Needs | 'log'>(all, process.env);
       deps = built;
       built.log.info(LOG.invoked, runFields(event));
       return handle(parseEvent(schema, event), built);

@@ -21,6 +21,12 @@ export const LOG = {
   tokenClosed: 'task token closed',
   retentionPlanned: 'retention planned',
   retentionApplied: 'retention applied',
+  restorePlanned: 'restore planned',
+  restoreStarted: 'restore started',
+  restoreProgress: 'restore progress',
+  restorePhase: 'restore phase done',
+  restoreFinished: 'restore finished',
+  restoreCleanedUp: 'restore cleaned up',
   alertSent: 'alert sent',
   reconciled: 'reconciled',
 } as const;

@@ -1,12 +1,19 @@
 import type { Readable } from 'node:stream';
 import type { AlertMessage } from '#contracts/alert-message.ts';
-import type { DumpJob } from '#contracts/job.ts';
+import type { RetrievalTier } from '#contracts/restore.ts';
+import type {
+  PlannedServerRestore,
+  RestoreWindow,
+  ServerKind,
+  ServerSnapshot,
+  SourceServer,
+} from '#contracts/restore-server.ts';
 import type { Connection, SourcePlan } from '#contracts/source-plan.ts';
 import type { SnapshotState } from '#contracts/workflow.ts';
 
 /**
  * Every side effect of Holdfast, as types. A function asks for the slice it needs
- * (`Pick<Deps, 'clock' | 'objects'>`); `deps.ts` builds the real ones, tests pass fakes.
+ * (`Pick<Deps, 'clock' | 'objects'>`); `providers/` make the real ones, tests pass fakes.
  * Adapters throw the errors of `#errors` only; AWS's own are translated in one place.
  */
 export interface Deps {
@@ -15,6 +22,7 @@ export interface Deps {
   readonly objects: Objects;
   readonly plans: Plans;
   readonly snapshots: Snapshots;
+  readonly servers: Servers;
   readonly tasks: Tasks;
   readonly workflow: Workflow;
   readonly alerts: Alerts;
@@ -43,6 +51,8 @@ export interface ObjectHead {
   readonly crc64nvme: string | undefined;
   readonly lastModified: Date;
   readonly storageClass: string;
+  /** Of an object in Glacier: whether a copy of it is being brought back, or is there to be read. */
+  readonly retrieval: 'none' | 'ongoing' | 'done';
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -76,8 +86,16 @@ export interface Objects {
   ): Promise<{ body: Buffer; head: ObjectHead } | undefined>;
   /** Bytes `start` to `end` (exclusive). Throws ObjectMissing. */
   getRange(key: string, start: number, end: number, versionId?: string): Promise<Buffer>;
-  /** Streams from `start` to the end; a cut connection is resumed where it broke. */
-  stream(key: string, options?: { start?: number; versionId?: string }): Readable;
+  /** Streams bytes `start` to `end` (exclusive; default: all); a cut connection is resumed where it broke. */
+  stream(key: string, options?: { start?: number; end?: number; versionId?: string }): Readable;
+  /**
+   * Asks S3 to bring an object back from Glacier for some days. `ongoing`: asked before, or now; an Object
+   * Restore Completed event tells the end. `done`: it can be read. Throws ObjectMissing, RetrievalFailed.
+   */
+  retrieve(
+    key: string,
+    options: { tier: RetrievalTier; days: number; versionId?: string },
+  ): Promise<'ongoing' | 'done'>;
   put(key: string, body: Buffer | string, options?: PutOptions): Promise<PutResult>;
   list(prefix: string): AsyncIterable<ListedObject>;
   /** Versions that exist of one key, newest first. */
@@ -126,13 +144,75 @@ export interface OwnSnapshot {
   readonly status: string;
 }
 
+/** The server of a restore as it is now. */
+export interface RestoredServer {
+  readonly identifier: string;
+  readonly arn: string;
+  /** RDS's own word; see domain/restore/server-status.ts. */
+  readonly status: string;
+  /** It has the tags of the restore. */
+  readonly ours: boolean;
+  /** An Aurora cluster that is there without its writer. */
+  readonly needsWriter: boolean;
+  /** Undefined until it is known. */
+  readonly endpoint: { readonly host: string; readonly port: number } | undefined;
+}
+
+/**
+ * Servers of RDS: what there is, and new ones made of it. Nothing here changes or deletes a server that
+ * does not carry the tags of the restore.
+ */
+export interface Servers {
+  /** Undefined: RDS knows none of that name. */
+  describe(kind: ServerKind, identifier: string): Promise<SourceServer | undefined>;
+  /** By its id or its ARN; undefined: there is none. */
+  findSnapshot(kind: ServerKind, idOrArn: string): Promise<ServerSnapshot | undefined>;
+  /** All manual ones of the region, and of the server the automated ones and those of AWS Backup. */
+  listSnapshots(kind: ServerKind, identifier: string): Promise<readonly ServerSnapshot[]>;
+  /** Undefined: there are no backups that reach a point in time. */
+  restoreWindow(kind: ServerKind, identifier: string): Promise<RestoreWindow | undefined>;
+  /**
+   * Asks RDS for the new server. Idempotent: asked again for the same restore, it answers with what it made.
+   * Throws TargetNotEmpty when the name is taken by another server, SnapshotNotFound, InstanceNotFound,
+   * InstanceNotAvailable, InvalidInput, ServerRestoreFailed.
+   */
+  restore(restore: PlannedServerRestore): Promise<RestoredServer & { readonly adopted: boolean }>;
+  /** Undefined: there is none. */
+  findRestored(restore: PlannedServerRestore): Promise<RestoredServer | undefined>;
+  /** Gives a restored Aurora cluster its one instance. Idempotent. Throws as `restore` does. */
+  addWriter(restore: PlannedServerRestore): Promise<void>;
+  /**
+   * Deletes what the restore made, without a last snapshot. `not-ours`: a server of that name exists that
+   * this restore did not make; it was not touched. Throws InstanceNotAvailable when RDS cannot yet.
+   */
+  deleteRestored(restore: PlannedServerRestore): Promise<'deleting' | 'absent' | 'not-ours'>;
+}
+
+/** The programs in `tasks/`. */
+export type TaskKind = 'dump-database' | 'verify-backup' | 'restore-database';
+
+export interface TaskRequest {
+  readonly kind: TaskKind;
+  /** Of the record that says what the task is to do. */
+  readonly orderKey: string;
+  readonly source: string;
+  /** Of the execution, for the task's tags. */
+  readonly runId: string;
+  /** The backup or the restore; two requests of the same kind, subject and attempt are the same. */
+  readonly subject: string;
+  /** From 1; default 1. */
+  readonly attempt?: number;
+  readonly task: SourcePlan['task'];
+  readonly network: SourcePlan['network'];
+}
+
 /** Fargate tasks. */
 export interface Tasks {
   /**
-   * Throws TaskLaunchFailed or TaskRejected. Idempotent by kind, backup and attempt: asked again, it
+   * Throws TaskLaunchFailed or TaskRejected. Idempotent by kind, subject and attempt: asked again, it
    * answers with the task that was launched, which may have ended. Returns the task's ARN.
    */
-  run(kind: 'dump-database' | 'verify-backup', job: DumpJob, attempt?: number): Promise<string>;
+  run(request: TaskRequest): Promise<string>;
 }
 
 /** Step Functions. */
@@ -167,8 +247,16 @@ export interface ClientEnvironment {
 }
 
 export interface Databases {
-  /** Throws DatabaseUnreachable, AuthenticationFailed (after one fresh secret), DatabaseNotFound, SecretUnusable. */
-  connect(connection: Connection, database: string): Promise<Session>;
+  /**
+   * Throws DatabaseUnreachable, AuthenticationFailed (after one fresh secret), DatabaseNotFound,
+   * SecretUnusable. `unlimited`: statements may take any time (an index of a terabyte); closing the
+   * session is what ends one.
+   */
+  connect(
+    connection: Connection,
+    database: string,
+    options?: { unlimited?: boolean },
+  ): Promise<Session>;
   /** Fresh credentials for a client program: call it right before each start. */
   clientEnvironment(
     connection: Connection,

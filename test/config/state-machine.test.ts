@@ -60,7 +60,7 @@ const RETRY = {
   MaxDelaySeconds: 60,
 };
 const wait = {
-  Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken',
+  Resource: `\${LambdaInvokeWaitForTaskToken}`,
   HeartbeatSeconds: 30,
   Parameters: {
     FunctionName: `\${WorkFunctionArn}`,
@@ -80,7 +80,12 @@ describe('the check of state machines', () => {
     ['a broken path', { ResultPath: 'result' }, 'SCHEMA_VALIDATION_FAILED'],
     [
       'an integration spelt wrong',
-      { Resource: 'arn:aws:states:::lamda:invoke' },
+      { Resource: `\${LamdaInvokeWaitForTaskToken}` },
+      'is no integration we use',
+    ],
+    [
+      'an integration of one partition only',
+      { ...wait, Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken' },
       'is no integration we use',
     ],
     ['no timeout', { TimeoutSeconds: undefined }, 'needs a timeout'],
@@ -92,7 +97,7 @@ describe('the check of state machines', () => {
     ],
     [
       'a token that nobody waits for',
-      { ...wait, Resource: 'arn:aws:states:::lambda:invoke', HeartbeatSeconds: undefined },
+      { ...wait, Resource: `\${WorkFunctionArn}`, HeartbeatSeconds: undefined },
       'does not wait for',
     ],
     ['a token wait without a heartbeat', { ...wait, HeartbeatSeconds: undefined }, 'heartbeat'],

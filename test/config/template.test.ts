@@ -14,6 +14,7 @@ import { checkTemplate } from '../../scripts/check-template.ts';
 import { loadPlanFile } from '../../scripts/deployment-values.ts';
 import { type Package, packageStack, USAGE } from '../../scripts/package.ts';
 import { allowedWildcards } from './allowed-wildcards.ts';
+import { portsOf } from './function-ports.ts';
 import {
   everyStatement,
   ofType,
@@ -148,16 +149,25 @@ describe.each(STAGES)('the %s template', (stage) => {
     ) as StateMachine;
     const substitutions =
       template.Resources['BackupStateMachine']?.Properties.DefinitionSubstitutions;
-    const used = new Set<string>();
     for (const { name, state } of everyState(machine)) {
       if (state.Type !== 'Task') continue;
       const placeholder = functionOf(state) ?? '';
-      used.add(placeholder);
       const [id] = substitutions[placeholder]['Fn::GetAtt'];
       const timeout = template.Resources[id]?.Properties.Timeout;
       expect(timeout, name).toBeLessThanOrEqual(state.TimeoutSeconds ?? 60);
     }
-    expect(Object.keys(substitutions).sort()).toEqual([...used].sort());
+  });
+
+  it('fills in every placeholder of the state machine, for any partition of AWS', () => {
+    const { DefinitionString, DefinitionSubstitutions } =
+      templateOf(stage).Resources['BackupStateMachine']?.Properties ?? {};
+    const used = new Set([...DefinitionString.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name));
+    expect(new Set(Object.keys(DefinitionSubstitutions))).toEqual(used);
+    expect(DefinitionSubstitutions.LambdaInvokeWaitForTaskToken).toEqual({
+      'Fn::Sub': `arn:\${AWS::Partition}:states:::lambda:invoke.waitForTaskToken`,
+    });
+    // An ARN with the partition written out works in one partition only.
+    expect(DefinitionString).not.toContain('arn:');
   });
 
   it('deploys the state machine as it is in the repository', () => {
@@ -169,7 +179,9 @@ describe.each(STAGES)('the %s template', (stage) => {
 
   it('sets every variable that a function reads, as the contract wants it, and no other', () => {
     const template = templateOf(stage);
-    const read = [...readRoot('src/runtime/deps.ts').matchAll(/read\('(HOLDFAST_\w+)'\)/g)];
+    const read = readdirSync(path.join(ROOT, 'src/runtime/providers')).flatMap((file) => [
+      ...readRoot(`src/runtime/providers/${file}`).matchAll(/'(HOLDFAST_\w+)'/g),
+    ]);
     const needed = read.map(([, name]) => name as VariableName);
     expect(needed.length).toBeGreaterThan(5);
     const contract = readRoot('src/runtime/environment.ts');
@@ -507,25 +519,6 @@ describe('permissions', () => {
     },
   );
 });
-
-/**
- * The slice of Deps that a handler asks for: the third type argument of Handle, or the alias `Needs` there.
- * One that takes all (`keyof Deps`) is judged by what it uses and what the operation of its name needs.
- */
-function portsOf(verb: string): string[] {
-  const source = readRoot(`functions/${verb}.ts`);
-  const alias = (text: string) => /type Needs =([\s\S]*?);/.exec(text)?.[1] ?? '';
-  const slice = /Handle<[\s\S]*?,\s*((?:'\w+'[\s|]*)+|Needs|keyof Deps)\s*,?\s*>/.exec(source)?.[1];
-  if (slice === 'keyof Deps') {
-    const used = [...source.matchAll(/\bdeps\.(\w+)/g)].map(([, port]) => `'${port}'`);
-    return quoted(used.join() + alias(readRoot(`src/operations/${verb}.ts`)));
-  }
-  return quoted(slice === 'Needs' ? alias(source) : (slice ?? ''));
-}
-
-function quoted(text: string): string[] {
-  return [...text.matchAll(/'(\w+)'/g)].map(([, word = '']) => word);
-}
 
 describe('the packaged functions', () => {
   it.each(verbs)('%s is whole: its handler loads outside the repository', async (verb) => {

@@ -25,7 +25,9 @@ describe('ordering a dump', () => {
     const key = jobKey({ source: 'orders', database: 'shop', backupId });
     const job = DumpJob.parse(deps.objects.json(key));
     expect(job).toMatchObject({ taskToken: 'token-1', database: 'shop', serverVersion: 170011 });
-    expect(deps.tasks.started).toEqual([{ kind: 'dump-database', job }]);
+    expect(deps.tasks.started).toMatchObject([
+      { kind: 'dump-database', orderKey: key, subject: backupId, task: job.task },
+    ]);
   });
 
   it('orders the same backup again when Lambda repeats the invocation', async () => {
@@ -81,6 +83,7 @@ describe('ordering a dump', () => {
     const { plan } = await deps.plans.load('orders');
     deps.plans.store({ ...plan, dump: { ...plan.dump, lockWaitTimeoutSeconds: 999 } });
     await dumpDatabase(makeEvent(), deps);
-    expect(deps.tasks.started[0]?.job.dump.lockWaitTimeoutSeconds).toBe(60);
+    const job = DumpJob.parse(deps.objects.json(deps.tasks.started[0]?.orderKey ?? ''));
+    expect(job.dump.lockWaitTimeoutSeconds).toBe(60);
   });
 });

@@ -2,9 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { TaskStoppedEvent } from '#contracts/events.ts';
 import { type BackupRef, backupKey, jobKey } from '#domain/names.ts';
 import { handleTaskStopped } from '#functions/handle-task-stopped.ts';
+import type { TaskKind } from '#runtime/ports.ts';
 import { makeDeps, seedBackup } from '#test/fakes.ts';
 
-function stopped(ref: BackupRef, exitCode?: number, stopCode = 'EssentialContainerExited') {
+function stopped(
+  ref: BackupRef,
+  exitCode?: number,
+  stopCode = 'EssentialContainerExited',
+  kind: TaskKind = 'dump-database',
+) {
   return TaskStoppedEvent.parse({
     'detail-type': 'ECS Task State Change',
     detail: {
@@ -15,7 +21,13 @@ function stopped(ref: BackupRef, exitCode?: number, stopCode = 'EssentialContain
       containers: [{ name: 'holdfast', ...(exitCode === undefined ? {} : { exitCode }) }],
       overrides: {
         containerOverrides: [
-          { name: 'holdfast', environment: [{ name: 'HOLDFAST_JOB_KEY', value: jobKey(ref) }] },
+          {
+            name: 'holdfast',
+            environment: [
+              { name: 'HOLDFAST_JOB_KEY', value: jobKey(ref) },
+              { name: 'HOLDFAST_TASK_KIND', value: kind },
+            ],
+          },
         ],
       },
     },
@@ -89,9 +101,17 @@ describe('a dump task that stopped', () => {
   it('is reported when it was to verify, and neither outcome is there', async () => {
     const deps = makeDeps();
     const ref = seedBackup(deps.objects, {}, 'unverified');
-    await handleTaskStopped(stopped(ref, 137), deps);
+    const event = stopped(ref, 137, 'EssentialContainerExited', 'verify-backup');
+    await handleTaskStopped(event, deps);
     expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'TaskKilled' });
     expect(deps.objects.keys('backups/')).toHaveLength(4);
+  });
+
+  it('is left to the verification when it was killed after its manifest', async () => {
+    const deps = makeDeps();
+    const ref = seedBackup(deps.objects, {}, 'unverified');
+    expect(await handleTaskStopped(stopped(ref, 137), deps)).toEqual({ outcome: 'settled' });
+    expect(deps.workflow.answers.size).toBe(0);
   });
 
   it('changes nothing when the event comes a second time', async () => {

@@ -27,7 +27,9 @@ describe('a backup whose event never arrived', () => {
     expect(await reconcile({}, deps)).toMatchObject({ verificationsStarted: 0 });
     deps.clock.advance(HOUR);
     expect(await reconcile({}, deps)).toMatchObject({ verificationsStarted: 1 });
-    expect(deps.tasks.started).toMatchObject([{ kind: 'verify-backup', job: ref }]);
+    expect(deps.tasks.started).toMatchObject([
+      { kind: 'verify-backup', orderKey: jobKey(ref), attempt: 2 },
+    ]);
     deps.clock.advance(HOUR);
     expect(await reconcile({}, deps)).toMatchObject({ verificationsStarted: 0 });
     expect(deps.alerts.sent).toEqual([]);
@@ -216,7 +218,7 @@ describe('when a chore fails for one source', () => {
       );
     }
     await expect(reconcile({}, deps)).rejects.toMatchObject({ name: 'InvalidPlan' });
-    expect(deps.tasks.started.map(({ job }) => job.source)).toEqual(['orders', 'crm']);
+    expect(deps.tasks.started.map(({ source }) => source)).toEqual(['orders', 'crm']);
     expect(deps.log.of('reconciled')[0]?.fields).toMatchObject({
       sources: 2,
       verificationsStarted: 2,

@@ -9,13 +9,14 @@ import {
 import { mockClient } from 'aws-sdk-client-mock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { makeTasks } from '#adapters/tasks.ts';
+import { launchForJob } from '#operations/launch-task.ts';
 import { makeJob } from '#test/fakes.ts';
 
 const ecs = mockClient(ECSClient);
 const tasks = makeTasks({
   client: new ECSClient({}),
   clusterArn: 'arn:aws:ecs:eu-west-1:123456789012:cluster/holdfast',
-  taskDefinitions: { 'dump-database': 'holdfast-dump', 'verify-backup': 'holdfast-verify' },
+  taskDefinition: (kind) => `holdfast-${kind.split('-')[0]}`,
 });
 const TASK = 'arn:aws:ecs:eu-west-1:123456789012:task/holdfast/1';
 const network = { subnets: ['subnet-1'], securityGroups: ['sg-1'], assignPublicIp: false };
@@ -33,9 +34,9 @@ beforeEach(() => {
 });
 
 describe('a task that is launched', () => {
-  it('gets its size, its network and one variable: the key of its job', async () => {
+  it('gets its size, its network and two variables: the key of its order, and its kind', async () => {
     ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: TASK }] });
-    expect(await tasks.run('dump-database', job)).toBe(TASK);
+    expect(await launchForJob({ tasks }, 'dump-database', job)).toBe(TASK);
     expect(sent()).toEqual({
       cluster: 'arn:aws:ecs:eu-west-1:123456789012:cluster/holdfast',
       taskDefinition: 'holdfast-dump',
@@ -55,11 +56,12 @@ describe('a task that is launched', () => {
             name: 'holdfast',
             environment: [
               { name: 'HOLDFAST_JOB_KEY', value: `jobs/orders/shop/${job.backupId}.json` },
+              { name: 'HOLDFAST_TASK_KIND', value: 'dump-database' },
             ],
           },
         ],
       },
-      clientToken: job.backupId,
+      clientToken: `dump-database-${job.backupId}-1`,
       startedBy: job.backupId,
       propagateTags: 'TASK_DEFINITION',
       tags: [
@@ -71,7 +73,7 @@ describe('a task that is launched', () => {
 
   it('never carries the task token or the secret, and stays far below the 8,192 characters', async () => {
     ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: TASK }] });
-    await tasks.run('dump-database', makeJob({ database: 'ö'.repeat(31) }));
+    await launchForJob({ tasks }, 'dump-database', makeJob({ database: 'ö'.repeat(31) }));
     const text = JSON.stringify(sent());
     expect(text).not.toContain(job.taskToken);
     expect(text).not.toContain('holdfast/orders');
@@ -80,7 +82,7 @@ describe('a task that is launched', () => {
 
   it('on Spot names the capacity provider instead of the launch type', async () => {
     ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: TASK }] });
-    await tasks.run('dump-database', makeJob({ network, task: { spot: true } }));
+    await launchForJob({ tasks }, 'dump-database', makeJob({ network, task: { spot: true } }));
     expect(sent()).toMatchObject({
       capacityProviderStrategy: [{ capacityProvider: 'FARGATE_SPOT', weight: 1 }],
     });
@@ -89,17 +91,17 @@ describe('a task that is launched', () => {
 
   it('to verify has its own definition and its own token', async () => {
     ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: TASK }] });
-    await tasks.run('verify-backup', job);
+    await launchForJob({ tasks }, 'verify-backup', job);
     expect(sent()).toMatchObject({
       taskDefinition: 'holdfast-verify',
-      clientToken: `${job.backupId}-verify-1`,
+      clientToken: `verify-backup-${job.backupId}-1`,
     });
   });
 
   it('to verify once more is another task, not the answer about the first one', async () => {
     ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: TASK }] });
-    await tasks.run('verify-backup', job, 2);
-    expect(sent()).toMatchObject({ clientToken: `${job.backupId}-verify-2` });
+    await launchForJob({ tasks }, 'verify-backup', job, 2);
+    expect(sent()).toMatchObject({ clientToken: `verify-backup-${job.backupId}-2` });
   });
 });
 
@@ -111,7 +113,7 @@ describe('a task that ECS does not launch', () => {
     ['ATTRIBUTE', 'TaskRejected', false],
   ])('with HTTP 200 and the failure %s is %s', async (reason, name, retryable) => {
     ecs.on(RunTaskCommand).resolves({ tasks: [], failures: [{ reason, arn: 'arn:x' }] });
-    await expect(tasks.run('dump-database', job)).rejects.toThrow(
+    await expect(launchForJob({ tasks }, 'dump-database', job)).rejects.toThrow(
       expect.objectContaining({ name, retryable, message: expect.stringContaining(reason) }),
     );
   });
@@ -132,7 +134,7 @@ describe('a task that ECS does not launch', () => {
     ],
   ])('with the exception %s is %s', async (error, name) => {
     ecs.on(RunTaskCommand).rejects(error);
-    await expect(tasks.run('dump-database', job)).rejects.toThrow(
+    await expect(launchForJob({ tasks }, 'dump-database', job)).rejects.toThrow(
       expect.objectContaining({ name }),
     );
   });
@@ -141,7 +143,7 @@ describe('a task that ECS does not launch', () => {
     ecs
       .on(RunTaskCommand)
       .rejects(new InvalidParameterException(fault('Network Configuration must be provided')));
-    await expect(tasks.run('dump-database', makeJob())).rejects.toThrow(
+    await expect(launchForJob({ tasks }, 'dump-database', makeJob())).rejects.toThrow(
       'write network.subnets in the plan',
     );
     expect(sent()).not.toHaveProperty('networkConfiguration');
@@ -149,7 +151,7 @@ describe('a task that ECS does not launch', () => {
 
   it('and does not say why is ServiceUnavailable', async () => {
     ecs.on(RunTaskCommand).resolves({});
-    await expect(tasks.run('dump-database', job)).rejects.toThrow(
+    await expect(launchForJob({ tasks }, 'dump-database', job)).rejects.toThrow(
       expect.objectContaining({ name: 'ServiceUnavailable' }),
     );
   });

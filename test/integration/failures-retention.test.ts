@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RetentionPlanRecord } from '#contracts/retention-plan.ts';
 import {
@@ -39,6 +40,8 @@ async function startOver(): Promise<string> {
   pipeline().changePlan({ retention: KEEP_ALL });
   const { execution } = await pipeline().run();
   expect(execution.status).toBe('SUCCEEDED');
+  // An id tells its second: of two backups of one second, which is the newer is left to chance.
+  await sleep(1000 - (Date.now() % 1000));
   return (await backupIds())[0] ?? '';
 }
 

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RunLock } from '#contracts/run-lock.ts';
 import { makeSnapshotId, runLockKey } from '#domain/names.ts';
 import { copyCluster, deleteClusterCopy } from '#local/cluster-snapshots.ts';
+import type { ExecutionEvent } from '#local/control-plane/step-functions.ts';
 import {
   expectNothingHalfWritten,
   expectOneRunAlert,
@@ -12,7 +13,17 @@ import {
 } from '#test/failure-case.ts';
 import { listBackups, type RunOutcome, usePipeline } from '#test/stack.ts';
 
-const pipeline = usePipeline({ plan: { retention: KEEP_ALL }, stack: { waitScale: 0.02 } });
+/** What the states of all executions did, oldest first. */
+const events: ExecutionEvent[] = [];
+const pipeline = usePipeline({
+  plan: { retention: KEEP_ALL },
+  stack: {
+    waitScale: 0.02,
+    // The SDK pauses for a random part of up to 20 seconds: here it always draws a hundredth.
+    environment: { NODE_OPTIONS: '--import=data:text/javascript,Math.random=()=>0.01' },
+    onExecutionEvent: (event) => events.push(event),
+  },
+});
 let expectGoodBackupUntouched: () => Promise<void>;
 beforeAll(async () => {
   expectGoodBackupUntouched = await makeGoodBackup(pipeline());
@@ -27,6 +38,20 @@ afterEach(async () => {
 
 const store = () => pipeline().stack.store;
 const plane = () => pipeline().stack.plane;
+
+/** Longer than the SDK's eight attempts in each of the state's seven. */
+const LASTING = { times: 1000 };
+
+/** The errors for which a state was tried again, one each time. */
+function retriesOf({ execution }: RunOutcome, state: string): (string | undefined)[] {
+  return events.flatMap((event) =>
+    event.executionArn === execution.executionArn &&
+    event.type === 'StateRetried' &&
+    event.state === state
+      ? [event.error]
+      : [],
+  );
+}
 
 describe('services that throttle', () => {
   it.each([
@@ -55,8 +80,47 @@ describe('services that throttle', () => {
   }, 60_000);
 });
 
+describe('services that throttle for longer than every retry', () => {
+  it.each([
+    ['Systems Manager', 'ssm.GetParameter', 'Plan Backup', 'run'],
+    // Discover Databases has the secret of the run before; the task asks for itself.
+    ['Secrets Manager', 'secretsmanager.GetSecretValue', 'Dump Database', 'database'],
+    ['ECS', 'ecs.RunTask', 'Dump Database', 'database'],
+  ] as const)(
+    'fail the run as Throttled, which one alert tells: %s',
+    async (_service, operation, state, stage) => {
+      const before = [...(await listBackups(pipeline())).keys()];
+      plane().faults.failNext(operation, { error: 'ThrottlingException', ...LASTING });
+      const outcome = await pipeline().run();
+      expect(outcome.execution).toMatchObject({ status: 'FAILED', error: 'Throttled' });
+      expect(retriesOf(outcome, state)).toEqual(Array(4).fill('Throttled'));
+      expect(outcome.summary?.problems).toMatchObject([{ stage, error: 'Throttled' }]);
+      expectOneRunAlert(outcome, { status: 'FAILED', stage, error: 'Throttled' });
+      expect([...(await listBackups(pipeline())).keys()]).toEqual(before);
+    },
+    60_000,
+  );
+});
+
 describe('an SNS that takes no message', () => {
-  it('fails the execution at its end, though the backup is good and is kept', async () => {
+  it('fails the execution after every retry of an outage, though the backup is good and is kept', async () => {
+    const before = new Set((await listBackups(pipeline())).keys());
+    plane().faults.failNext('sns.Publish', { error: 'InternalError', status: 500, ...LASTING });
+    const outcome = await pipeline().run();
+    const { execution, summary, alerts } = outcome;
+    expect(execution).toMatchObject({
+      status: 'FAILED',
+      error: 'ServiceUnavailable',
+      cause: expect.stringContaining('The alert could not be sent'),
+    });
+    expect(retriesOf(outcome, 'Notify')).toEqual(Array(6).fill('ServiceUnavailable'));
+    expect(alerts).toEqual([]);
+    expect(summary?.status).toBe('SUCCEEDED');
+    const made = [...(await listBackups(pipeline()))].filter(([id]) => !before.has(id));
+    expect(made.map(([, files]) => files.has('verification.json'))).toEqual([true]);
+  }, 60_000);
+
+  it('fails the execution at once when it refuses, though the backup is good and is kept', async () => {
     const before = new Set((await listBackups(pipeline())).keys());
     plane().faults.failNext('sns.Publish', { error: 'AuthorizationError', status: 403, times: 50 });
     const { execution, summary, alerts } = await pipeline().run();
@@ -98,6 +162,14 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
     } finally {
       rds.snapshotQuota = quota;
     }
+  }, 60_000);
+
+  it('is told as Throttled when RDS throttles for longer than every retry', async () => {
+    pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
+    plane().faults.failNext('rds.CreateDBSnapshot', { error: 'Throttling', ...LASTING });
+    const outcome = await pipeline().run();
+    expectOnlySnapshotFailed(outcome, 'Throttled');
+    expect(retriesOf(outcome, 'Create Snapshot')).toEqual(Array(4).fill('Throttled'));
   }, 60_000);
 
   it('is adopted when the answer to its creation was lost', async () => {

@@ -559,7 +559,7 @@ const leadingTo: { [S in TaskState]?: Script } = {
   },
 };
 
-const table = readStatesTable();
+const table = readStatesTable('backup');
 
 describe.each(table)('$state, as docs/states.md says,', ({ state, alsoRetried, failureGoesTo }) => {
   const task = state as TaskState;

@@ -21,11 +21,15 @@ export const retriedEverywhere: readonly string[] = [
   'ServiceUnavailable',
 ];
 
-/** The table as a reader of the document has it. Throws when it is not there. */
-export function readStatesTable(): StateRow[] {
+/**
+ * The table of one state machine as a reader of the document has it: in the section that names its file.
+ * Throws when it is not there.
+ */
+export function readStatesTable(machine: string): StateRow[] {
   const text = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
-  const [, body] = text.split(/^\| State \| Function \|.*\n\|[-|]+\|\n/m);
-  if (body === undefined) throw new Error('docs/states.md has no table of states');
+  const part = text.split(/^## /m).find((it) => it.includes(`statemachines/${machine}.asl.json`));
+  const [, body] = (part ?? '').split(/^\| State \| Function \|.*\n\|[-|]+\|\n/m);
+  if (body === undefined) throw new Error(`docs/states.md has no table of ${machine}`);
   const lines = body.split('\n').slice(0, body.split('\n').indexOf(''));
   return lines.map((line) => {
     const [state = '', verb = '', timeout = '', retried = '', failureGoesTo = ''] = line

@@ -3,3 +3,4 @@ export * from './fakes/builders.ts';
 export * from './fakes/crc64-reference.ts';
 export * from './fakes/deps.ts';
 export * from './fakes/memory-objects.ts';
+export * from './fakes/servers.ts';

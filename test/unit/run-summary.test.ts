@@ -70,7 +70,7 @@ describe('a run', () => {
     const { problems } = summarize({ results: withLogical({ databases: [silent] }) });
     expect(problems[0]).toMatchObject({
       error: 'States.HeartbeatTimeout',
-      cause: 'its task was silent for longer than dump.heartbeatSeconds',
+      cause: "its task was silent for longer than the plan's heartbeatSeconds",
     });
   });
 

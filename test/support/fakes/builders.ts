@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto';
 import { DumpJob } from '#contracts/job.ts';
 import { Manifest } from '#contracts/manifest.ts';
+import { PlannedRestore, RestoreReport } from '#contracts/restore.ts';
 import { SourcePlan } from '#contracts/source-plan.ts';
 import { Quarantine, Verification } from '#contracts/verification.ts';
 import { type Results, Run, SnapshotState, type VerifiedDatabase } from '#contracts/workflow.ts';
-import { type BackupRef, backupKey, jobKey, makeBackupId, parseBackupId } from '#domain/names.ts';
+import {
+  type BackupRef,
+  backupKey,
+  jobKey,
+  makeBackupId,
+  parseBackupId,
+  restoredDatabaseName,
+} from '#domain/names.ts';
 import { crc64NvmeBase64 } from './crc64-reference.ts';
 import type { MemoryObjects } from './memory-objects.ts';
 
@@ -300,4 +308,75 @@ export function makeResults(changes: Partial<Results> = {}): Results {
     },
     ...changes,
   };
+}
+
+/** A restore of the newest backup of `shop` beside the original. */
+export function makePlannedRestore(changes: Changes<PlannedRestore> = {}): PlannedRestore {
+  const backupId = backupIdAt('2026-11-20T02:01:00Z');
+  const restoreId = makeBackupId(new Date('2026-11-20T10:00:00Z'), 'restore');
+  return PlannedRestore.parse(
+    merge(
+      {
+        restoreId,
+        source: 'orders',
+        executionArn: executionArnOf('restore-1'),
+        startedAt: '2026-11-20T10:00:00.000Z',
+        reason: null,
+        backup: { database: 'shop', backupId },
+        trust: 'verified',
+        archive: {
+          key: backupKey({ source: 'orders', database: 'shop', backupId }, 'archive.dump'),
+          sizeBytes: 1000,
+        },
+        target: {
+          source: 'orders',
+          planVersion: 1,
+          database: restoredDatabaseName('shop', restoreId),
+          mode: 'new',
+          swapWith: null,
+        },
+        selection: { without: [], withDependencies: false },
+        roles: { createMissing: false, noOwner: false },
+        jobs: 2,
+        keepOnFailure: false,
+      },
+      changes,
+    ),
+  );
+}
+
+/** What a restore of two tables found, everything in order. */
+export function makeRestoreReport(changes: Changes<RestoreReport> = {}): RestoreReport {
+  return RestoreReport.parse(
+    merge(
+      {
+        server: { version: '17.11', versionNumber: 170011 },
+        database: makePlannedRestore().target.database,
+        previousDatabase: null,
+        archiveBytes: 1000,
+        bytesRead: 1000,
+        checksum: 'matched',
+        entries: { selected: 10, total: 10 },
+        phases: [{ phase: 'data', seconds: 2 }],
+        tolerated: [],
+        createdRoles: [],
+        checks: {
+          rows: [
+            { schema: 'public', table: 'orders', expected: 1200, actual: 1200 },
+            { schema: 'public', table: 'items', expected: 3400, actual: 3400 },
+          ],
+          sequences: { checked: 1, behind: [] },
+          invalidIndexes: [],
+          invalidConstraints: [],
+          extensions: [{ name: 'plpgsql', version: '1.0' }],
+          largeObjects: { expected: 0, actual: 0 },
+          publications: [],
+          subscriptions: [],
+          problems: [],
+        },
+        warnings: [],
+      },
+      changes,
+    ),
+  );
 }

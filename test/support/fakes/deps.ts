@@ -1,5 +1,4 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
-import type { DumpJob } from '#contracts/job.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { SnapshotState } from '#contracts/workflow.ts';
 import { DatabaseNotFound, SnapshotFailed, UnknownSource } from '#errors';
@@ -13,11 +12,13 @@ import type {
   OwnSnapshot,
   Plans,
   Snapshots,
+  TaskRequest,
   Tasks,
   Workflow,
 } from '#runtime/ports.ts';
 import { ACCOUNT, makePlan } from './builders.ts';
 import { type MemoryObjects, makeMemoryObjects } from './memory-objects.ts';
+import { type FakeServers, makeServers } from './servers.ts';
 
 /** In-memory stand-ins of every port. Input that a fake does not know throws: nothing is guessed. */
 export interface FakeDeps extends Deps {
@@ -26,6 +27,7 @@ export interface FakeDeps extends Deps {
   readonly objects: MemoryObjects;
   readonly plans: FakePlans;
   readonly snapshots: FakeSnapshots;
+  readonly servers: FakeServers;
   readonly tasks: FakeTasks;
   readonly workflow: FakeWorkflow;
   readonly alerts: FakeAlerts;
@@ -43,6 +45,7 @@ export function makeDeps<Overrides extends Partial<Deps> = Record<never, never>>
     objects: makeMemoryObjects(shared),
     plans: makePlans([makePlan()]),
     snapshots: makeSnapshots(),
+    servers: makeServers(),
     tasks: makeTasks(),
     workflow: makeWorkflow(),
     alerts: makeAlerts(),
@@ -190,7 +193,7 @@ export function makeSnapshots(
 }
 
 export interface FakeTasks extends Tasks {
-  readonly started: { kind: 'dump-database' | 'verify-backup'; job: DumpJob }[];
+  readonly started: TaskRequest[];
 }
 
 export function makeTasks(): FakeTasks {
@@ -198,13 +201,14 @@ export function makeTasks(): FakeTasks {
   const started: FakeTasks['started'] = [];
   return {
     started,
-    async run(kind, job, attempt = 1) {
-      const once = `${kind} ${job.backupId} ${attempt}`;
+    async run(request) {
+      const { kind, subject, attempt = 1 } = request;
+      const once = `${kind} ${subject} ${attempt}`;
       const known = arns.get(once);
       if (known) return known;
-      const arn = `arn:aws:ecs:eu-west-1:${ACCOUNT}:task/holdfast-test/${job.backupId}`;
+      const arn = `arn:aws:ecs:eu-west-1:${ACCOUNT}:task/holdfast-test/${subject}`;
       arns.set(once, arn);
-      started.push({ kind, job });
+      started.push(request);
       return arn;
     },
   };

@@ -16,6 +16,7 @@ export type ObjectOperation =
   | 'get'
   | 'getRange'
   | 'stream'
+  | 'retrieve'
   | 'put'
   | 'list'
   | 'versions'
@@ -94,6 +95,7 @@ export function makeMemoryObjects(
     crc64nvme: crc64NvmeBase64(bytes(version)),
     lastModified: version.lastModified,
     storageClass: 'STANDARD',
+    retrieval: 'none',
     metadata: {},
   });
   const write = (
@@ -160,12 +162,18 @@ export function makeMemoryObjects(
           objects.fault?.('stream', key);
           const body = bytes(existing(key, options.versionId));
           const chunkBytes = 64 * 1024;
-          for (let at = options.start ?? 0; at < body.length; at += chunkBytes) {
-            yield Buffer.from(body.subarray(at, at + chunkBytes));
+          const end = options.end ?? body.length;
+          for (let at = options.start ?? 0; at < end; at += chunkBytes) {
+            yield Buffer.from(body.subarray(at, Math.min(end, at + chunkBytes)));
           }
         })(),
         { objectMode: false },
       );
+    },
+    async retrieve(key) {
+      objects.fault?.('retrieve', key);
+      existing(key, undefined);
+      return 'ongoing';
     },
     async put(key, body, options = {}) {
       objects.fault?.('put', key);

@@ -1,0 +1,95 @@
+import { NotifyRestoreEvent, type RestoreRecord, RestoreReport } from '#contracts/restore.ts';
+import type { Outcome } from '#contracts/workflow.ts';
+import { describeFailure } from '#domain/failure-cause.ts';
+import { restoreKey, SOURCE_NAME } from '#domain/names.ts';
+import { restoreAlert, unplannedRestoreAlert } from '#domain/restore/restore-alert.ts';
+import { errorName } from '#errors';
+import { parseRecord } from '#operations/records.ts';
+import { type Handle, lambdaHandler } from '#runtime/handler.ts';
+import { LOG } from '#runtime/log-events.ts';
+import type { Deps } from '#runtime/ports.ts';
+import { provideAlerts } from '#runtime/providers/alerts.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+
+/**
+ * Says how the restore ended: to people and machines through SNS, to the bucket as `restore.json`, to the
+ * state machine as its outcome. A restore is rare and somebody waits for it: the alert is always sent. A
+ * record that could not be written is only logged; an alert that could not be sent is tried again.
+ */
+export const notifyRestore: Handle<
+  NotifyRestoreEvent,
+  Outcome,
+  'clock' | 'log' | 'objects' | 'alerts'
+> = async (event, deps) => {
+  const { restore, failure, executionArn } = event;
+  const error = failure?.Error ?? '';
+  const cause = failure ? describeFailure(failure) : '';
+  if (!restore) {
+    const source = sourceOf(event.input);
+    await deps.alerts.publish(unplannedRestoreAlert({ source, error, cause, executionArn }));
+    return { status: 'FAILED', error, cause, summaryKey: null };
+  }
+  const endedAt = deps.clock.now();
+  const record: RestoreRecord = {
+    version: 1,
+    status: failure ? 'FAILED' : 'SUCCEEDED',
+    error: failure ? error : null,
+    cause: failure ? cause : null,
+    endedAt: endedAt.toISOString(),
+    durationSeconds: Math.max(0, (endedAt.getTime() - Date.parse(restore.startedAt)) / 1000),
+    restore,
+    report: await readReport(deps, restore),
+    cleanUp: event.cleanUp ?? null,
+  };
+  const message = restoreAlert(record, deps.objects.bucket);
+  await deps.alerts.publish(message);
+  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+  const summaryKey = await writeRecord(deps, record);
+  return {
+    status: record.status,
+    error,
+    cause,
+    summaryKey,
+  };
+};
+
+/** What the task found, also where it then failed; null when it did not get so far. */
+async function readReport(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  restore: RestoreRecord['restore'],
+): Promise<RestoreReport | null> {
+  const key = restoreKey(restore, 'report.json');
+  try {
+    const found = await objects.get(key);
+    return found ? parseRecord(RestoreReport, found.body, key) : null;
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'reading the report', error: errorName(error) });
+    return null;
+  }
+}
+
+async function writeRecord(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  record: RestoreRecord,
+): Promise<string | null> {
+  const key = restoreKey(record.restore, 'restore.json');
+  try {
+    await objects.put(key, JSON.stringify(record, null, 1), { contentType: 'application/json' });
+    return key;
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'writing the restore record', error: errorName(error) });
+    return null;
+  }
+}
+
+function sourceOf(input: unknown): string {
+  const source = (input as { source?: unknown } | null)?.source;
+  return typeof source === 'string' && SOURCE_NAME.test(source) ? source : 'unknown';
+}
+
+export const handler = lambdaHandler(NotifyRestoreEvent, notifyRestore, {
+  clock: provideClock,
+  objects: provideObjects,
+  alerts: provideAlerts,
+});
