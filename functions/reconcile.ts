@@ -7,6 +7,7 @@ import {
   countAbandonedJobs,
   listSource,
 } from '#operations/reconcile.ts';
+import { resumeRetrievals } from '#operations/restore/resume-retrievals.ts';
 import { toTheEnd } from '#operations/to-the-end.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
@@ -25,6 +26,8 @@ export interface Reconciliation {
   readonly missedRuns: number;
   /** Dumps that were ordered and left no manifest. */
   readonly abandonedJobs: number;
+  /** Restores whose archive is back from Glacier, though no event said so. */
+  readonly restoresResumed: number;
 }
 
 /**
@@ -43,8 +46,9 @@ export const reconcile: Handle<
     uploadsAborted: 0,
     missedRuns: 0,
     abandonedJobs: 0,
+    restoresResumed: 0,
   };
-  try {
+  const lookAfterSources = async () => {
     await toTheEnd(await deps.plans.list(), async (plan) => {
       counts.sources += 1;
       const inventory = await listSource(deps, plan.source);
@@ -71,6 +75,12 @@ export const reconcile: Handle<
           deps.log.error(LOG.failed, { source: plan.source, what, error: errorName(error) }),
       );
     });
+  };
+  const lookAfterRestores = async () => {
+    counts.restoresResumed = (await resumeRetrievals(deps)).resumed;
+  };
+  try {
+    await toTheEnd([lookAfterSources, lookAfterRestores], (look) => look());
   } finally {
     deps.log.info(LOG.reconciled, counts);
   }

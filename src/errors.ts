@@ -61,6 +61,10 @@ export const UnknownSource = defineError('UnknownSource', final);
 export const InvalidEnvironment = defineError('InvalidEnvironment', final);
 /** A backup of the same source is still running. */
 export const RunInProgress = defineError('RunInProgress', final);
+/** No deployment of that stage is known, or it has no such part. */
+export const DeploymentNotFound = defineError('DeploymentNotFound', final);
+/** Something that cannot be undone was asked for, and nobody confirmed it. */
+export const NotConfirmed = defineError('NotConfirmed', final);
 
 // RDS snapshots.
 /** The account's quota of manual snapshots in this region is used up. */
@@ -169,6 +173,8 @@ export const ServerRestoreFailed = defineError('ServerRestoreFailed', final);
 export const ServerRestoreTimeout = defineError('ServerRestoreTimeout', final);
 /** There is no such snapshot, or it is not of this source. */
 export const SnapshotNotFound = defineError('SnapshotNotFound', final);
+/** The archive lies in Glacier: it cannot be read before it was brought back. */
+export const RetrievalNeeded = defineError('RetrievalNeeded', final);
 
 // Running the business.
 /** The retention plan would delete more than the configured share; nothing was deleted. */
@@ -187,6 +193,8 @@ export const Throttled = defineError('Throttled', transient);
 export const ServiceUnavailable = defineError('ServiceUnavailable', transient);
 /** Our role may not make the call. */
 export const AccessDenied = defineError('AccessDenied', final);
+/** There are no AWS credentials, they have expired, or AWS does not know them. */
+export const CredentialsUnusable = defineError('CredentialsUnusable', final);
 /** A conditional write lost: the key exists already, or has changed. */
 export const WriteConflict = defineError('WriteConflict', final);
 

@@ -1,7 +1,7 @@
+import { RETRIEVAL_TIERS } from './archived-objects.ts';
 import { assertLockable, assertTags } from './description.ts';
 import { assertRetentionChange, parseRetention } from './object-lock.ts';
 import {
-  ARCHIVED_CLASSES,
   bucketOf,
   type Operation,
   type OperationContext,
@@ -77,16 +77,22 @@ export const putObjectLegalHold: Operation = async (context) => {
   return update(context, { lock: { ...lock, legalHold: status === 'ON' } });
 };
 
-/** Only begins; `finishRestore` of the server ends it. */
+/** 202: it has begun. 200: the copy that is there stays longer. */
 export const restoreObject: Operation = async (context) => {
-  await receiveXml(context.request, 'RestoreRequest');
+  const { request, retrievals, requestId } = context;
+  const body = await receiveXml(request, 'RestoreRequest');
   const object = requestedVersion(context);
-  if (!ARCHIVED_CLASSES.has(object.storageClass)) {
-    throw new S3Error('InvalidObjectState', 'Restore is not allowed for this storage class.');
+  const tierText =
+    childText(child(body, 'GlacierJobParameters'), 'Tier') ?? childText(body, 'Tier') ?? 'Standard';
+  const tier = RETRIEVAL_TIERS.find((name) => name === tierText);
+  const daysText = childText(body, 'Days');
+  const days = daysText === undefined ? undefined : Number(daysText);
+  if (!tier || (days !== undefined && !(Number.isInteger(days) && days > 0))) {
+    throw new S3Error('MalformedXML', 'Tier or Days is not valid.');
   }
-  if (object.restore === 'ongoing') throw new S3Error('RestoreAlreadyInProgress');
-  if (object.restore === 'done') return {};
-  return { ...update(context, { restore: 'ongoing' }), status: 202 };
+  const bucket = bucketOf(context);
+  const outcome = retrievals.request(bucket, request.key, object, { tier, days }, requestId);
+  return { headers: versionHeader(context, object), status: outcome === 'accepted' ? 202 : 200 };
 };
 
 function update(

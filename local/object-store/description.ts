@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { STORAGE_CLASSES } from './archived-objects.ts';
 import { parseRetention } from './object-lock.ts';
 import { header } from './request.ts';
 import { S3Error } from './s3-error.ts';
@@ -14,7 +15,10 @@ const MAX_TAG_VALUE_LENGTH = 256;
 /** S3: letters, digits, spaces and a few signs of any script. */
 const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
-/** What an upload's headers say about the object. Throws InvalidTag, InvalidArgument, InvalidRequest. */
+/**
+ * What an upload's headers say about the object.
+ * Throws InvalidTag, InvalidArgument, InvalidRequest, InvalidStorageClass.
+ */
 export function describeObject(
   headers: IncomingHttpHeaders,
   bucket: Bucket,
@@ -42,10 +46,12 @@ export function describeObject(
   );
   const legalHold = header(headers, 'x-amz-object-lock-legal-hold') === 'ON';
   if (retention || legalHold) assertLockable(bucket);
+  const storageClass = header(headers, 'x-amz-storage-class') ?? 'STANDARD';
+  if (!STORAGE_CLASSES.has(storageClass)) throw new S3Error('InvalidStorageClass');
   return {
     headers: Object.fromEntries(stored),
     tags: parseTagHeader(header(headers, 'x-amz-tagging')),
-    storageClass: header(headers, 'x-amz-storage-class') ?? 'STANDARD',
+    storageClass,
     lock: { retention, legalHold },
   };
 }

@@ -5,7 +5,10 @@ import type { FaultInjector } from './faults.ts';
 export interface S3ObjectEvent {
   readonly version: '0';
   readonly id: string;
-  readonly 'detail-type': 'Object Created' | 'Object Deleted';
+  readonly 'detail-type':
+    | 'Object Created'
+    | 'Object Deleted'
+    | `Object Restore ${RetrievalChange['retrieval']}`;
   readonly source: 'aws.s3';
   readonly account: string;
   /** ISO 8601 to the second. */
@@ -20,14 +23,18 @@ export interface S3ObjectEvent {
       readonly size?: number;
       readonly etag?: string;
       readonly 'version-id'?: string;
-      /** Hexadecimal; of two events of one key, the later has the greater one. */
-      readonly sequencer: string;
+      /** Hexadecimal; of two events of one key, the later has the greater one. None of a restore. */
+      readonly sequencer?: string;
     };
     readonly 'request-id': string;
     readonly requester: string;
-    readonly 'source-ip-address': string;
-    readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload' | 'DeleteObject';
+    /** Only where somebody asked for it. */
+    readonly 'source-ip-address'?: string;
+    readonly reason?: ObjectChange['reason'];
     readonly 'deletion-type'?: 'Permanently Deleted' | 'Delete Marker Created';
+    readonly 'source-storage-class'?: string;
+    /** ISO 8601 to the second: when the copy goes. */
+    readonly 'restore-expiry-time'?: string;
   };
 }
 
@@ -35,11 +42,23 @@ export interface S3ObjectEvent {
 export interface ObjectChange {
   readonly bucket: string;
   readonly key: string;
-  readonly reason: S3ObjectEvent['detail']['reason'];
+  readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload' | 'DeleteObject';
   readonly sizeBytes?: number;
   readonly etag?: string;
   readonly versionId: string | undefined;
   readonly deletionType?: 'Permanently Deleted' | 'Delete Marker Created';
+}
+
+/** What happened to an archived object. */
+export interface RetrievalChange {
+  readonly bucket: string;
+  readonly key: string;
+  readonly retrieval: 'Initiated' | 'Completed' | 'Expired';
+  readonly sizeBytes: number;
+  readonly etag: string;
+  readonly versionId: string | undefined;
+  readonly storageClass: string;
+  readonly expiresAt: string | undefined;
 }
 
 /** An account id that AWS reserves for documentation. */
@@ -69,8 +88,15 @@ export class EventDispatcher {
     this.#region = options.region;
   }
 
-  publish(change: ObjectChange, requestId: string): void {
-    const event = this.#build(change, requestId);
+  publish(change: ObjectChange | RetrievalChange, requestId: string): void {
+    const detail =
+      'retrieval' in change
+        ? restoreDetail(change, requestId)
+        : this.#changeDetail(change, requestId);
+    this.#dispatch(this.#envelop(change, detail));
+  }
+
+  #dispatch(event: S3ObjectEvent): void {
     const { copies, delayMilliseconds, reorder } = this.#faults.forEvent(event);
     const held = this.#overtaken;
     this.#overtaken = [];
@@ -107,36 +133,67 @@ export class EventDispatcher {
     this.#timers.add(timer);
   }
 
-  #build(change: ObjectChange, requestId: string): S3ObjectEvent {
-    this.#sequence += 1;
-    const now = this.#clock();
+  #envelop(change: ObjectChange | RetrievalChange, detail: S3ObjectEvent['detail']): S3ObjectEvent {
     return {
       version: '0',
       id: randomUUID(),
-      'detail-type': change.reason === 'DeleteObject' ? 'Object Deleted' : 'Object Created',
+      'detail-type':
+        'retrieval' in change
+          ? `Object Restore ${change.retrieval}`
+          : change.reason === 'DeleteObject'
+            ? 'Object Deleted'
+            : 'Object Created',
       source: 'aws.s3',
       account: ACCOUNT,
-      time: `${now.toISOString().slice(0, 19)}Z`,
+      time: toTheSecond(this.#clock()),
       region: this.#region,
       resources: [`arn:aws:s3:::${change.bucket}`],
-      detail: {
-        version: '0',
-        bucket: { name: change.bucket },
-        object: {
-          key: change.key,
-          ...(change.sizeBytes === undefined ? {} : { size: change.sizeBytes }),
-          ...(change.etag === undefined ? {} : { etag: change.etag }),
-          ...(change.versionId === undefined ? {} : { 'version-id': change.versionId }),
-          sequencer: sequencer(now, this.#sequence),
-        },
-        'request-id': requestId,
-        requester: ACCOUNT,
-        'source-ip-address': '127.0.0.1',
-        reason: change.reason,
-        ...(change.deletionType === undefined ? {} : { 'deletion-type': change.deletionType }),
-      },
+      detail,
     };
   }
+
+  #changeDetail(change: ObjectChange, requestId: string): S3ObjectEvent['detail'] {
+    this.#sequence += 1;
+    return {
+      version: '0',
+      bucket: { name: change.bucket },
+      object: { ...objectOf(change), sequencer: sequencer(this.#clock(), this.#sequence) },
+      'request-id': requestId,
+      requester: ACCOUNT,
+      'source-ip-address': '127.0.0.1',
+      reason: change.reason,
+      ...(change.deletionType === undefined ? {} : { 'deletion-type': change.deletionType }),
+    };
+  }
+}
+
+/** Fields as in the S3 User Guide, "EventBridge event message structure": the class is not in Expired. */
+function restoreDetail(change: RetrievalChange, requestId: string): S3ObjectEvent['detail'] {
+  const { retrieval, expiresAt, storageClass } = change;
+  return {
+    version: '0',
+    bucket: { name: change.bucket },
+    object: objectOf(change),
+    'request-id': requestId,
+    ...(retrieval === 'Initiated'
+      ? { requester: ACCOUNT, 'source-ip-address': '127.0.0.1' }
+      : { requester: 's3.amazonaws.com' }),
+    ...(expiresAt === undefined ? {} : { 'restore-expiry-time': toTheSecond(new Date(expiresAt)) }),
+    ...(retrieval === 'Expired' ? {} : { 'source-storage-class': storageClass }),
+  };
+}
+
+function objectOf({ key, sizeBytes, etag, versionId }: ObjectChange | RetrievalChange) {
+  return {
+    key,
+    ...(sizeBytes === undefined ? {} : { size: sizeBytes }),
+    ...(etag === undefined ? {} : { etag }),
+    ...(versionId === undefined ? {} : { 'version-id': versionId }),
+  };
+}
+
+function toTheSecond(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
 }
 
 /** The time first, so that it also grows from one start of the store to the next. */

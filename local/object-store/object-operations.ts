@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, rmSync } from 'node:fs';
+import { assertReadable, restoreHeader } from './archived-objects.ts';
 import { readAnnounced, receiveBody } from './body.ts';
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm, checksumHeader } from './checksums.ts';
 import { describeObject, hasMd5Etag } from './description.ts';
 import { writeFileAt } from './multipart.ts';
 import {
-  ARCHIVED_CLASSES,
   bucketOf,
   type Operation,
   type OperationContext,
@@ -52,7 +52,7 @@ export const copyObject: Operation = async (context) => {
   const from = parseCopySource(header(request.headers, 'x-amz-copy-source') ?? '');
   const sourceBucket = storage.bucket(from.bucket);
   const original = storage.find(sourceBucket, from.key, from.versionId);
-  assertReadable(original);
+  assertReadable(original, now);
   const condition = header(request.headers, 'x-amz-copy-source-if-match');
   if (condition !== undefined && !matchesEtag(condition, original.etag)) {
     throw new S3Error('PreconditionFailed');
@@ -161,19 +161,13 @@ export const headObject: Operation = (context) => {
 export const getObject: Operation = (context) => {
   const bucket = bucketOf(context);
   const object = requestedVersion(context);
-  assertReadable(object);
+  assertReadable(object, context.now);
   const sizeBytes = context.storage.sizeBytes(bucket, object);
   const answer = readAnswer(context, bucket, object, sizeBytes);
   if (answer.status === 304) return answer;
   const range = requestedRange(context, sizeBytes) ?? { start: 0, length: sizeBytes };
   return { ...answer, file: { descriptor: context.storage.open(bucket, object), ...range } };
 };
-
-function assertReadable(object: ObjectVersion): void {
-  if (ARCHIVED_CLASSES.has(object.storageClass) && object.restore !== 'done') {
-    throw new S3Error('InvalidObjectState');
-  }
-}
 
 /** Status and headers of a read. Throws PreconditionFailed, InvalidRange. */
 function readAnswer(
@@ -213,7 +207,8 @@ function readAnswer(
       'x-amz-version-id': versionIdHeader(bucket, object.versionId),
       'x-amz-tagging-count': object.tags.length > 0 ? String(object.tags.length) : undefined,
       'x-amz-storage-class': object.storageClass === 'STANDARD' ? undefined : object.storageClass,
-      'x-amz-restore': RESTORE_HEADERS[object.restore],
+      'x-amz-archive-status': object.accessTier,
+      'x-amz-restore': restoreHeader(object, context.now),
       'x-amz-object-lock-mode': retention?.mode,
       'x-amz-object-lock-retain-until-date': retention?.until,
       'x-amz-object-lock-legal-hold': legalHold ? 'ON' : undefined,
@@ -221,12 +216,6 @@ function readAnswer(
     },
   };
 }
-
-const RESTORE_HEADERS = {
-  none: undefined,
-  ongoing: 'ongoing-request="true"',
-  done: 'ongoing-request="false", expiry-date="Fri, 31 Dec 2100 00:00:00 GMT"',
-} as const;
 
 /**
  * `bytes=0-9`, `bytes=10-` or `bytes=-5`; anything else is ignored, as HTTP asks for.

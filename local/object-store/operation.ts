@@ -1,6 +1,7 @@
 import type { ObjectChange } from './events.ts';
 import type { MultipartUploads } from './multipart.ts';
 import { header, type S3Request } from './request.ts';
+import type { Retrievals } from './retrievals.ts';
 import { S3Error } from './s3-error.ts';
 import type { Bucket, ObjectStorage, ObjectVersion, WriteConditions } from './storage.ts';
 
@@ -9,6 +10,8 @@ export interface OperationContext {
   readonly request: S3Request;
   readonly storage: ObjectStorage;
   readonly uploads: MultipartUploads;
+  readonly retrievals: Retrievals;
+  readonly requestId: string;
   readonly now: Date;
   readonly region: string;
   readonly publish: (change: ObjectChange) => void;
@@ -59,6 +62,3 @@ export function requiredQuery({ request }: OperationContext, name: string): stri
 
 /** Who owns everything here. */
 export const OWNER = { ID: '75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a' };
-
-/** Storage classes that have to be restored before they can be read. */
-export const ARCHIVED_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);

@@ -17,6 +17,7 @@ const ANSWERS = {
   InvalidPartOrder: [400, 'The list of parts was not in ascending order.'],
   InvalidRange: [416, 'The requested range is not satisfiable.'],
   InvalidRequest: [400, 'Invalid request.'],
+  InvalidStorageClass: [400, 'The storage class is not valid.'],
   InvalidTag: [400, 'A tag is not valid.'],
   InvalidURI: [400, 'The address could not be parsed.'],
   KeyTooLongError: [400, 'The key is longer than 1,024 bytes.'],
@@ -47,6 +48,8 @@ export class S3Error extends Error {
   readonly code: string;
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Further elements of the XML. */
+  readonly details: Readonly<Record<string, string>>;
 
   /** The answer that a fault asks for, whether S3 documents it or not. */
   static injected(answer: { readonly status: number; readonly code: string }): S3Error {
@@ -56,11 +59,17 @@ export class S3Error extends Error {
   constructor(
     code: S3ErrorCode,
     message: string = ANSWERS[code][1],
-    options: { status?: number; headers?: Record<string, string>; cause?: unknown } = {},
+    options: {
+      status?: number;
+      headers?: Record<string, string>;
+      details?: Record<string, string>;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.code = code;
     this.status = options.status ?? ANSWERS[code][0];
     this.headers = options.headers ?? {};
+    this.details = options.details ?? {};
   }
 }

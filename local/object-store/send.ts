@@ -67,7 +67,8 @@ export function sendError(
     response.end();
     return;
   }
-  const content = { Code: error.code, Message: error.message, RequestId: how.requestId };
+  const { code: Code, message: Message, details } = error;
+  const content = { Code, Message, ...details, RequestId: how.requestId };
   const body = renderXml('Error', content);
   response.setHeader('content-type', 'application/xml');
   response.setHeader('content-length', Buffer.byteLength(body));

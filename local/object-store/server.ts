@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ACCESS_TIERS } from './archived-objects.ts';
 import { authenticate } from './authentication.ts';
 import { Damage } from './damage.ts';
 import { EventDispatcher, type S3ObjectEvent } from './events.ts';
@@ -10,6 +11,7 @@ import { MultipartUploads } from './multipart.ts';
 import type { OperationContext } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
 import { parseRequest, type S3Operation, type S3Request } from './request.ts';
+import { Retrievals } from './retrievals.ts';
 import { S3Error } from './s3-error.ts';
 import { cut, send, sendError } from './send.ts';
 import { type BucketSettings, ObjectStorage } from './storage.ts';
@@ -19,10 +21,15 @@ export interface ObjectStoreOptions {
   readonly directory: string;
   readonly clock?: () => Date;
   readonly faults?: FaultInjector;
-  /** Told of each object that is created or deleted, shortly after the request's effect. */
+  /** Told of each object that is created, deleted or restored, shortly after the effect. */
   readonly onEvent?: (event: S3ObjectEvent) => void;
   /** In events and bucket answers. Default eu-west-1. */
   readonly region?: string;
+  /**
+   * How long a standard retrieval takes; an expedited one half of it, a bulk one twice as long. Default 2;
+   * Infinity: until `finishRestore`.
+   */
+  readonly retrievalSeconds?: number;
 }
 
 /** What came in since the start. */
@@ -48,10 +55,12 @@ export interface ObjectStoreServer {
   ): void;
   /** The plain file of a key's current version; undefined when the key cannot be a path. */
   path(bucket: string, key: string): string | undefined;
-  /** What a lifecycle rule would do. */
+  /** What a lifecycle rule would do, or INTELLIGENT_TIERING: ARCHIVE_ACCESS, DEEP_ARCHIVE_ACCESS. */
   setStorageClass(bucket: string, key: string, storageClass: string): void;
   /** What hours of waiting after RestoreObject would do. */
   finishRestore(bucket: string, key: string): void;
+  /** What days of waiting after that would do. */
+  expireRestore(bucket: string, key: string): void;
   close(): Promise<void>;
 }
 
@@ -64,6 +73,12 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
   const uploads = new MultipartUploads(storage, clock);
   const deliver = options.onEvent ?? (() => undefined);
   const events = new EventDispatcher({ deliver, faults, clock, region });
+  const retrievals = new Retrievals({
+    storage,
+    clock,
+    publish: (change, requestId) => events.publish(change, requestId),
+    standardSeconds: options.retrievalSeconds,
+  });
   const requests: RequestCounters = { total: 0, byOperation: {} };
 
   async function answer(request: S3Request, response: ServerResponse, requestId: string) {
@@ -82,7 +97,16 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     authenticate(request, now);
     const publish: OperationContext['publish'] = (change) => events.publish(change, requestId);
     const operation = OPERATIONS[request.operation];
-    const result = await operation({ request, storage, uploads, now, region, publish });
+    const result = await operation({
+      request,
+      requestId,
+      storage,
+      uploads,
+      retrievals,
+      now,
+      region,
+      publish,
+    });
     await send(response, result, { head: request.method === 'HEAD', cut: fault.cut });
   }
 
@@ -131,13 +155,21 @@ export async function startObjectStore(options: ObjectStoreOptions): Promise<Obj
     },
     path: (bucket, key) => storage.view.path(bucket, key),
     setStorageClass(bucket, key, storageClass) {
-      const object = current(bucket, key);
-      storage.updateVersion(storage.bucket(bucket), key, object, { storageClass, restore: 'none' });
+      const accessTier = ACCESS_TIERS.find((tier) => tier === storageClass);
+      storage.updateVersion(storage.bucket(bucket), key, current(bucket, key), {
+        storageClass: accessTier === undefined ? storageClass : 'INTELLIGENT_TIERING',
+        accessTier,
+        restore: 'none',
+      });
     },
     finishRestore(bucket, key) {
-      storage.updateVersion(storage.bucket(bucket), key, current(bucket, key), { restore: 'done' });
+      retrievals.complete(storage.bucket(bucket), key, current(bucket, key));
+    },
+    expireRestore(bucket, key) {
+      retrievals.expire(storage.bucket(bucket), key, current(bucket, key));
     },
     async close() {
+      retrievals.close();
       events.close();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();

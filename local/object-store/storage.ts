@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { AccessTier, RestoreState } from './archived-objects.ts';
 import type { StoredChecksum } from './checksums.ts';
 import { assertDeletable, type LockState } from './object-lock.ts';
 import { ObjectView } from './object-view.ts';
@@ -47,7 +48,9 @@ export interface ObjectVersion extends ObjectDescription {
   readonly checksum: StoredChecksum;
   /** Name of the data file. */
   readonly file: string;
-  readonly restore: 'none' | 'ongoing' | 'done';
+  readonly restore: RestoreState;
+  /** Where INTELLIGENT_TIERING has archived it. */
+  readonly accessTier?: AccessTier | undefined;
 }
 
 export interface DeleteMarker {
@@ -328,19 +331,23 @@ export class ObjectStorage {
     this.#commit(bucket, key, []);
   }
 
-  /** Changes what is known about a version: tags, lock, class. */
+  /** Changes what is known about a version: tags, lock, class. Returns it as it is then. */
   updateVersion(
     bucket: Bucket,
     key: string,
     version: ObjectVersion,
-    change: Partial<Pick<ObjectVersion, 'tags' | 'lock' | 'storageClass' | 'restore'>>,
-  ): void {
+    change: Partial<
+      Pick<ObjectVersion, 'tags' | 'lock' | 'storageClass' | 'restore' | 'accessTier'>
+    >,
+  ): ObjectVersion {
     const versions = bucket.versions.get(key) ?? [];
+    const changed = { ...version, ...change };
     this.#commit(
       bucket,
       key,
-      versions.map((v) => (v === version ? { ...version, ...change } : v)),
+      versions.map((v) => (v === version ? changed : v)),
     );
+    return changed;
   }
 
   /** Versions outside versioned buckets have the id `null`; there is at most one of them. */

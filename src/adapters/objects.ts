@@ -8,6 +8,7 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
   PutObjectCommand,
@@ -19,6 +20,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { RetrievalTier } from '#contracts/restore.ts';
 import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
+import { INTELLIGENT_ARCHIVES, isArchived } from '#domain/restore/retrieval-times.ts';
 import {
   ObjectMissing,
   ObjectReplaced,
@@ -45,10 +47,9 @@ const RESUMES = 6;
 type Tags = Readonly<Record<string, string>>;
 
 const TIERS = { expedited: 'Expedited', standard: 'Standard', bulk: 'Bulk' } as const;
-/** The object's class is not one to retrieve from, the tier is not for it, or there is no capacity now. */
+/** The class does not take the request, the tier is not for it, or there is no capacity now. */
 const RETRIEVAL_REFUSALS = new Set([
   'InvalidObjectState',
-  'ObjectAlreadyInActiveTierError',
   'GlacierExpeditedRetrievalNotAvailable',
   'InvalidArgument',
 ]);
@@ -122,6 +123,13 @@ export function makeObjects({
       if (isMissing(error)) return undefined;
       if (etag !== undefined && awsStatus(error) === 412) {
         throw new ObjectReplaced(`${key} was replaced while it was being read`, { cause: error });
+      }
+      // With status 403, as a refusal has; but it is not a matter of rights.
+      if (awsErrorName(error) === 'InvalidObjectState') {
+        throw new RetrievalFailed(`${key} lies in Glacier, and no copy of it can be read`, {
+          remedy: 'have S3 retrieve it first; a copy that was retrieved is gone after some days',
+          cause: error,
+        });
       }
       throw translateAwsError(error, `get ${key}`);
     }
@@ -234,20 +242,30 @@ export function makeObjects({
     options: { tier: RetrievalTier; days: number; versionId?: string },
   ): Promise<'ongoing' | 'done'> {
     const { tier, days, versionId } = options;
+    const missing = () => new ObjectMissing(`there is no object ${key} in ${bucket}`);
+    const before = await head(key, versionId);
+    if (!before) throw missing();
+    if (!isArchived(before.storageClass)) return 'done';
+    // What comes back to INTELLIGENT_TIERING comes back for good, and S3 refuses to hear of days.
+    const lifetime = INTELLIGENT_ARCHIVES.has(before.storageClass) ? {} : { Days: days };
     try {
       const out = await client.send(
         new RestoreObjectCommand({
           Bucket: bucket,
           Key: key,
           ...(versionId === undefined ? {} : { VersionId: versionId }),
-          RestoreRequest: { Days: days, GlacierJobParameters: { Tier: TIERS[tier] } },
+          RestoreRequest: { ...lifetime, GlacierJobParameters: { Tier: TIERS[tier] } },
         }),
       );
       // 202: the work begins. 200: a copy is there already, and now stays for that many days.
-      return out.$metadata.httpStatusCode === 200 ? 'done' : 'ongoing';
+      if (out.$metadata.httpStatusCode !== 200) return 'ongoing';
+      // Where it was under way, a faster tier may have been accepted, or it has ended meanwhile.
+      const after = before.retrieval === 'ongoing' ? await head(key, versionId) : before;
+      return after?.retrieval === 'ongoing' ? 'ongoing' : 'done';
     } catch (error) {
-      if (isMissing(error)) throw new ObjectMissing(`there is no object ${key} in ${bucket}`);
+      if (isMissing(error)) throw missing();
       if (awsErrorName(error) === 'RestoreAlreadyInProgress') return 'ongoing';
+      if (awsErrorName(error) === 'ObjectAlreadyInActiveTierError') return 'done';
       if (RETRIEVAL_REFUSALS.has(awsErrorName(error))) {
         const said = `${awsErrorName(error)}: ${(error as Error).message}`;
         throw new RetrievalFailed(`S3 does not retrieve ${key}: ${said}`, {
@@ -472,7 +490,8 @@ function toHead(
     | 'LastModified'
     | 'StorageClass'
     | 'Metadata'
-  >,
+  > &
+    Pick<HeadObjectCommandOutput, 'ArchiveStatus'>,
 ): ObjectHead {
   const total = out.ContentRange?.split('/')[1];
   return {
@@ -482,7 +501,7 @@ function toHead(
     versionId: out.VersionId,
     crc64nvme: out.ChecksumCRC64NVME,
     lastModified: out.LastModified ?? new Date(0),
-    storageClass: out.StorageClass ?? 'STANDARD',
+    storageClass: out.ArchiveStatus ?? out.StorageClass ?? 'STANDARD',
     retrieval: retrievalOf(out.Restore),
     metadata: out.Metadata ?? {},
   };

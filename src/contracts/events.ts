@@ -17,6 +17,24 @@ export const ObjectCreatedEvent = z.object({
 });
 export type ObjectCreatedEvent = z.infer<typeof ObjectCreatedEvent>;
 
+/** S3: an archived object can be read again, for some days or for good. */
+export const ObjectRestoreEvent = z.object({
+  'detail-type': z.literal('Object Restore Completed'),
+  time: z.iso.datetime(),
+  detail: z.object({
+    bucket: z.object({ name: z.string() }),
+    object: z.object({
+      key: z.string(),
+      size: z.number().optional(),
+      etag: z.string().optional(),
+      'version-id': z.string().optional(),
+    }),
+    'restore-expiry-time': z.string().optional(),
+    'source-storage-class': z.string().optional(),
+  }),
+});
+export type ObjectRestoreEvent = z.infer<typeof ObjectRestoreEvent>;
+
 /** ECS: "ECS Task State Change" with lastStatus STOPPED. */
 export const TaskStoppedEvent = z.object({
   'detail-type': z.literal('ECS Task State Change'),

@@ -30,10 +30,10 @@ import { nextStep } from './next-steps.ts';
  * | attribute  | values |
  * |------------|--------|
  * | `event`    | `backup`, `quarantine`, `missed-run`, `verification-overdue`, `restore`, `retrieval`, `server-restore` |
- * | `status`   | `SUCCEEDED`, `FAILED` |
+ * | `status`   | `SUCCEEDED`, `FAILED`; `STARTED` of a retrieval |
  * | `severity` | `info`, `warning` (succeeded, with warnings), `error` |
  * | `source`   | the source's name, or `unknown` |
- * | `stage`    | of the first problem: `run`, `snapshot`, `discovery`, `database`, `retention`, `verification`, `schedule`; `none` |
+ * | `stage`    | of the first problem: `run`, `snapshot`, `discovery`, `database`, `retention`, `verification`, `schedule`, `restore`, `retrieval`; `none` |
  * | `error`    | a name of `src/errors.ts`, or of Step Functions; `none` |
  *
  * Whatever comes from outside is cut and shown in one line, so a message stays far below the 256 KiB

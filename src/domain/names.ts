@@ -222,6 +222,46 @@ export function parseRestoreKey(key: string): (RestoreRef & { file: RestoreFile 
   return { source, restoreId, file: known };
 }
 
+/** Every restore that waits for an archive from Glacier; see {@link retrievalPointerKey}. */
+export const RETRIEVAL_POINTERS = 'restores/waiting/';
+
+/**
+ * Format: `restores/waiting/<SHA-256 of the archive's key, hex>/`: the restores that wait for one archive,
+ * whichever of its versions. A digest, as a key under `imports/` has no bound that would leave room.
+ */
+export function retrievalPointerPrefix(archiveKey: string): string {
+  return `${RETRIEVAL_POINTERS}${createHash('sha256').update(archiveKey).digest('hex')}/`;
+}
+
+/**
+ * Format: `restores/waiting/<SHA-256 of the archive's key, hex>/<source>/<restoreId>/<attempt>.json`. Each
+ * attempt has its own, so that whoever removes an old one cannot take away the one that counts.
+ */
+export function retrievalPointerKey(
+  archiveKey: string,
+  { source, restoreId }: RestoreRef,
+  taskToken: string,
+): string {
+  return `${retrievalPointerPrefix(archiveKey)}${source}/${restoreId}/${retrievalAttempt(taskToken)}.json`;
+}
+
+/** Format: the first 16 hexadecimal digits of the token's SHA-256. */
+export function retrievalAttempt(taskToken: string): string {
+  return createHash('sha256').update(taskToken).digest('hex').slice(0, 16);
+}
+
+/** Who waits. Not a record of a source that is called `waiting`: those have fewer parts. */
+export function parseRetrievalPointerKey(
+  key: string,
+): (RestoreRef & { attempt: string }) | undefined {
+  const match = /^restores\/waiting\/[0-9a-f]{64}\/([^/]+)\/([^/]+)\/([0-9a-f]{16})\.json$/.exec(
+    key,
+  );
+  const [, source = '', restoreId = '', attempt = ''] = match ?? [];
+  if (!SOURCE_NAME.test(source) || !parseBackupId(restoreId)) return undefined;
+  return { source, restoreId, attempt };
+}
+
 /** PostgreSQL cuts identifiers after 63 bytes; ours must not be cut. */
 const IDENTIFIER_BYTES = 63;
 
@@ -237,7 +277,9 @@ export function replacedDatabaseName(database: string, time: Date): string {
 
 function withSuffix(name: string, suffix: string): string {
   let cut = name;
-  while (Buffer.byteLength(cut + suffix) > IDENTIFIER_BYTES) cut = [...cut].slice(0, -1).join('');
+  while (Buffer.byteLength(cut + suffix) > IDENTIFIER_BYTES) {
+    cut = Array.from(cut).slice(0, -1).join('');
+  }
   return cut + suffix;
 }
 

@@ -12,6 +12,9 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Deploy the stack again; if it persists, compare the variable that is named with ARCHITECTURE.md.',
   RunInProgress:
     'Nothing, if the running backup is expected: it goes on undisturbed. Else look at why it takes so long, or stop it and start again.',
+  DeploymentNotFound:
+    'Name the stage and the region with --stage and --region, or deploy the stack (docs/deploy.md).',
+  NotConfirmed: 'Start the command again on a terminal and confirm, or give --yes.',
   SnapshotQuotaReached:
     'Delete manual snapshots that nobody needs, keep fewer in the retention rules, or raise the RDS quota "Manual DB instance snapshots".',
   SnapshotFailed:
@@ -94,6 +97,8 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Look at the new server in the RDS console: it may still become available; large ones take hours.',
   SnapshotNotFound:
     'Run `holdfast list --snapshots` for what there is, then start again with one of these.',
+  RetrievalNeeded:
+    'Restore from it: `holdfast restore` brings it back from Glacier itself. Or choose a younger backup.',
   RetentionGuard:
     'Nothing was deleted. Read retention.json of the run; correct the rules or, if the plan is right, raise maxDeleteShare for one run.',
   BackupIncomplete: 'See to each failure that is listed, then start the source again.',
@@ -104,6 +109,8 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   Throttled: 'Start again later; if it persists, spread the schedules or raise the quota.',
   ServiceUnavailable: 'Look at the AWS Health Dashboard, then start again.',
   AccessDenied: "Compare the role's policy with the deployed template; look for a denying SCP.",
+  CredentialsUnusable:
+    'Sign in again (`aws sso login`), or set AWS_PROFILE, then start the command again.',
   WriteConflict:
     'Two writers met: look for a second execution of the same source, then start again.',
   'States.Timeout':

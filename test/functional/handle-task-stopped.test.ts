@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { TaskStoppedEvent } from '#contracts/events.ts';
-import { type BackupRef, backupKey, jobKey } from '#domain/names.ts';
+import type { RestoreOrder } from '#contracts/restore.ts';
+import { type BackupRef, backupKey, jobKey, restoreKey } from '#domain/names.ts';
+import { restoreTaskSubject } from '#domain/restore/restore-order.ts';
 import { handleTaskStopped } from '#functions/handle-task-stopped.ts';
 import type { TaskKind } from '#runtime/ports.ts';
-import { makeDeps, seedBackup } from '#test/fakes.ts';
+import { makeDeps, makePlan, makePlannedRestore, seedBackup } from '#test/fakes.ts';
 
 function stopped(
   ref: BackupRef,
@@ -127,5 +129,56 @@ describe('a dump task that stopped', () => {
     const deps = makeDeps();
     const event = stopped({ source: 'orders', database: 'shop', backupId: 'not-an-id' }, 137);
     expect(await handleTaskStopped(event, deps)).toEqual({ outcome: 'ignored' });
+  });
+});
+
+describe('a restore task that stopped', () => {
+  const order: RestoreOrder = {
+    version: 1,
+    restore: makePlannedRestore(),
+    taskToken: 'token-1',
+    createdAt: '2026-11-20T10:00:01.000Z',
+    heartbeatSeconds: 300,
+    connection: makePlan().connection,
+    task: makePlan().task,
+    network: undefined,
+  };
+  const key = restoreKey(order.restore, 'order.json');
+
+  /** The event of the task that was launched for the order. */
+  function restoreStopped(exitCode?: number, startedBy = restoreTaskSubject(order)) {
+    const event = stopped({ source: 'x', database: 'x', backupId: 'x' }, exitCode);
+    const environment = [
+      { name: 'HOLDFAST_JOB_KEY', value: key },
+      { name: 'HOLDFAST_TASK_KIND', value: 'restore-database' },
+    ];
+    const overrides = { containerOverrides: [{ name: 'holdfast', environment }] };
+    return { ...event, detail: { ...event.detail, overrides, startedBy } };
+  }
+
+  function makeOrdered() {
+    const deps = makeDeps();
+    deps.objects.seed(key, order);
+    return deps;
+  }
+
+  it('is reported at once when it was killed, and nothing in the bucket is touched', async () => {
+    const deps = makeOrdered();
+    expect(await handleTaskStopped(restoreStopped(137), deps)).toEqual({ outcome: 'TaskKilled' });
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error: 'TaskKilled' });
+    expect(deps.objects.keys()).toEqual([key]);
+  });
+
+  it('is settled when it had answered for itself', async () => {
+    const deps = makeOrdered();
+    await deps.workflow.succeed('token-1', {});
+    expect(await handleTaskStopped(restoreStopped(0), deps)).toEqual({ outcome: 'settled' });
+  });
+
+  it('does not fail the second try when it was the first one', async () => {
+    const deps = makeOrdered();
+    const event = restoreStopped(137, restoreTaskSubject({ ...order, taskToken: 'before' }));
+    expect(await handleTaskStopped(event, deps)).toEqual({ outcome: 'settled' });
+    expect(deps.workflow.answers.size).toBe(0);
   });
 });

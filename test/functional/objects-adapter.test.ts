@@ -18,7 +18,8 @@ let store: ObjectStoreServer;
 let clients: S3Client[] = [];
 beforeAll(async () => {
   directory = makeTemporaryDirectory();
-  store = await startObjectStore({ directory: directory.path });
+  // Retrievals end when a test says so.
+  store = await startObjectStore({ directory: directory.path, retrievalSeconds: Infinity });
   store.createBucket(BUCKET, { versioning: true });
 });
 afterEach(() => {
@@ -257,5 +258,152 @@ describe('an answer that means trouble', () => {
     await expect(makeAdapter().put('cut', 'x')).rejects.toMatchObject({
       name: 'ServiceUnavailable',
     });
+  });
+});
+
+describe('an object that lies in Glacier', () => {
+  const STANDARD = { tier: 'standard', days: 3 } as const;
+
+  async function freeze(objects: Objects, key: string, storageClass = 'GLACIER') {
+    const { versionId = '' } = await objects.put(key, BODY);
+    store.setStorageClass(BUCKET, key, storageClass);
+    return versionId;
+  }
+
+  it('has a head, and no bytes to be read: RetrievalFailed, not a matter of rights', async () => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/read');
+    expect(await objects.head('cold/read')).toMatchObject({
+      sizeBytes: BODY.length,
+      storageClass: 'GLACIER',
+      retrieval: 'none',
+    });
+    const refused = { name: 'RetrievalFailed', message: expect.stringContaining('cold/read') };
+    await expect(objects.get('cold/read')).rejects.toMatchObject(refused);
+    await expect(objects.getRange('cold/read', 0, 10)).rejects.toMatchObject(refused);
+    await expect(buffer(objects.stream('cold/read'))).rejects.toMatchObject(refused);
+  });
+
+  it('is retrieved once, however often it is asked for, and then read', async () => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/once');
+    expect(await objects.retrieve('cold/once', STANDARD)).toBe('ongoing');
+    expect(await objects.retrieve('cold/once', STANDARD)).toBe('ongoing');
+    expect((await objects.head('cold/once'))?.retrieval).toBe('ongoing');
+    store.finishRestore(BUCKET, 'cold/once');
+    expect(await objects.retrieve('cold/once', STANDARD)).toBe('done');
+    expect(await objects.head('cold/once')).toMatchObject({
+      storageClass: 'GLACIER',
+      retrieval: 'done',
+    });
+    expect(digest(await buffer(objects.stream('cold/once')))).toBe(digest(BODY));
+  });
+
+  it('is still on its way when a faster tier was accepted', async () => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/faster');
+    await objects.retrieve('cold/faster', { ...STANDARD, tier: 'bulk' });
+    const expedited = { ...STANDARD, tier: 'expedited' } as const;
+    expect(await objects.retrieve('cold/faster', expedited)).toBe('ongoing');
+  });
+
+  it.each([
+    ['ongoing-request="true"', 'ongoing'],
+    ['ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT"', 'done'],
+  ])('was on its way, S3 says 200, and afterwards %s: %s', async (after, outcome) => {
+    const restores = ['ongoing-request="true"', after];
+    const send = async ({ constructor: { name } }: object) =>
+      name === 'HeadObjectCommand'
+        ? { StorageClass: 'GLACIER', Restore: restores.shift() }
+        : { $metadata: { httpStatusCode: 200 } };
+    const client = { send } as unknown as S3Client;
+    const objects = makeObjects({ client, bucket: BUCKET, clock: makeClock() });
+    expect(await objects.retrieve('k', STANDARD)).toBe(outcome);
+  });
+
+  it('is retrieved in the version that was asked for', async () => {
+    const objects = makeAdapter();
+    const versionId = await freeze(objects, 'cold/version');
+    await objects.put('cold/version', 'newer');
+    expect(await objects.retrieve('cold/version', { ...STANDARD, versionId })).toBe('ongoing');
+    expect((await objects.head('cold/version', versionId))?.retrieval).toBe('ongoing');
+    expect(await objects.retrieve('cold/version', STANDARD)).toBe('done');
+    expect((await objects.head('cold/version'))?.retrieval).toBe('none');
+  });
+
+  it.each(['STANDARD', 'STANDARD_IA', 'GLACIER_IR', 'INTELLIGENT_TIERING'])(
+    'is not, in %s: there is nothing to wait for',
+    async (storageClass) => {
+      const objects = makeAdapter();
+      await freeze(objects, 'cold/warm', storageClass);
+      expect(await objects.retrieve('cold/warm', STANDARD)).toBe('done');
+      expect(await objects.head('cold/warm')).toMatchObject({ storageClass, retrieval: 'none' });
+    },
+  );
+
+  it.each(['ARCHIVE_ACCESS', 'DEEP_ARCHIVE_ACCESS'])(
+    'comes back for good from %s',
+    async (tier) => {
+      const objects = makeAdapter();
+      await freeze(objects, 'cold/tiered', tier);
+      expect((await objects.head('cold/tiered'))?.storageClass).toBe(tier);
+      await expect(objects.get('cold/tiered')).rejects.toMatchObject({ name: 'RetrievalFailed' });
+      expect(await objects.retrieve('cold/tiered', STANDARD)).toBe('ongoing');
+      expect((await objects.head('cold/tiered'))?.retrieval).toBe('ongoing');
+      store.finishRestore(BUCKET, 'cold/tiered');
+      expect(await objects.head('cold/tiered')).toMatchObject({
+        storageClass: 'INTELLIGENT_TIERING',
+        retrieval: 'none',
+      });
+      expect((await objects.get('cold/tiered'))?.body.equals(BODY)).toBe(true);
+    },
+  );
+
+  it('is ObjectMissing when it is not there', async () => {
+    const objects = makeAdapter();
+    await expect(objects.retrieve('cold/none', STANDARD)).rejects.toMatchObject({
+      name: 'ObjectMissing',
+    });
+  });
+
+  it('is RetrievalFailed, with what S3 said, when the tier is none of its class', async () => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/deep', 'DEEP_ARCHIVE');
+    await expect(
+      objects.retrieve('cold/deep', { ...STANDARD, tier: 'expedited' }),
+    ).rejects.toMatchObject({
+      name: 'RetrievalFailed',
+      message: expect.stringMatching(/InvalidArgument.*try another retrievalTier/s),
+    });
+  });
+
+  it.each([
+    ['GlacierExpeditedRetrievalNotAvailable', 'RetrievalFailed'],
+    ['SlowDown', 'Throttled'],
+    ['ServiceUnavailable', 'ServiceUnavailable'],
+  ])('when S3 answers 503 %s: %s', async (code, name) => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/busy');
+    store.faults.failNext('RestoreObject', { status: 503, code });
+    await expect(
+      objects.retrieve('cold/busy', { ...STANDARD, tier: 'expedited' }),
+    ).rejects.toMatchObject({ name });
+    expect((await objects.head('cold/busy'))?.retrieval).toBe('none');
+  });
+
+  it('fails by name when the copy expires in the middle of a read', async () => {
+    const objects = makeAdapter();
+    await freeze(objects, 'cold/expired');
+    await objects.retrieve('cold/expired', STANDARD);
+    store.finishRestore(BUCKET, 'cold/expired');
+    store.faults.failNext('GetObject', { cut: 'in-body' });
+    const reading = objects.stream('cold/expired')[Symbol.asyncIterator]();
+    await reading.next();
+    store.expireRestore(BUCKET, 'cold/expired');
+    await expect(
+      (async () => {
+        while (!(await reading.next()).done);
+      })(),
+    ).rejects.toMatchObject({ name: 'RetrievalFailed' });
   });
 });

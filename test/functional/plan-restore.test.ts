@@ -140,6 +140,9 @@ describe('planning a restore', () => {
       storageClass: 'DEEP_ARCHIVE',
       timeoutSeconds: 96 * 3600,
     });
+    await expect(
+      planRestore(event({ ...shop, retrievalTier: 'expedited' }), deps),
+    ).rejects.toMatchObject({ name: 'InvalidInput' });
     retrieval = 'done';
     expect((await planRestore(event(input), deps)).retrieval.needed).toBe(false);
   });

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
@@ -18,6 +19,7 @@ import {
   GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  InvalidObjectState,
   ListBucketsCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -29,6 +31,7 @@ import {
   PutObjectLegalHoldCommand,
   PutObjectRetentionCommand,
   PutObjectTaggingCommand,
+  RestoreObjectCommand,
   type S3Client,
   UploadPartCommand,
   type UploadPartCommandInput,
@@ -67,12 +70,16 @@ export async function readText(client: S3Client, input: GetObjectCommandInput): 
   return (await Body?.transformToString()) ?? '';
 }
 
-/** The name under which the SDK throws what the service answered. */
-export async function errorOf(work: Promise<unknown>): Promise<string> {
-  const error = await work.then(
+function thrownBy(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
+}
+
+/** The name under which the SDK throws what the service answered. */
+export async function errorOf(work: Promise<unknown>): Promise<string> {
+  const error = await thrownBy(work);
   if (error === undefined) return 'no error';
   return error instanceof Error ? error.name : `a thrown ${typeof error}`;
 }
@@ -102,6 +109,34 @@ function base64Crc32(bytes: Buffer): string {
   const crc = Buffer.alloc(4);
   crc.writeUInt32BE(crc32(bytes));
   return crc.toString('base64');
+}
+
+/** The status of a RestoreObject that was not refused. */
+async function restore(
+  client: S3Client,
+  object: { Bucket: string; Key: string; VersionId?: string | undefined },
+  Tier: 'Expedited' | 'Standard' | 'Bulk' = 'Standard',
+  Days: number | undefined = 1,
+): Promise<number | undefined> {
+  const { $metadata } = await client.send(
+    new RestoreObjectCommand({
+      ...object,
+      RestoreRequest: { Days, GlacierJobParameters: { Tier } },
+    }),
+  );
+  return $metadata.httpStatusCode;
+}
+
+/** Waits until a restore is over; returns the last answer. */
+async function untilRestored(
+  client: S3Client,
+  object: { Bucket: string; Key: string },
+): Promise<string | undefined> {
+  for (let left = 200; ; left--) {
+    const { Restore } = await client.send(new HeadObjectCommand(object));
+    if (!Restore?.includes('ongoing-request="true"') || left === 0) return Restore;
+    await sleep(50);
+  }
 }
 
 async function inParallel<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>) {
@@ -681,6 +716,126 @@ export const contractCases: readonly ContractCase[] = [
       expect(await remove('h', held)).toBe('AccessDenied');
       await hold('OFF');
       expect(await remove('h', held)).toBe('no error');
+    },
+  },
+  {
+    title: 'an object in Glacier can be seen, and read once it was restored',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client, { versioned: true });
+      for (const StorageClass of ['GLACIER', 'DEEP_ARCHIVE'] as const) {
+        const object = { Bucket, Key: StorageClass };
+        await client.send(new PutObjectCommand({ ...object, Body: '0123456789', StorageClass }));
+        const head = await client.send(new HeadObjectCommand(object));
+        expect(head).toMatchObject({ StorageClass, ContentLength: 10 });
+        expect(head.Restore).toBeUndefined();
+        expect(await errorOf(readText(client, object))).toBe('InvalidObjectState');
+        expect(await errorOf(readText(client, { ...object, Range: 'bytes=3-5' }))).toBe(
+          'InvalidObjectState',
+        );
+
+        expect(await restore(client, object)).toBe(202);
+        expect(await untilRestored(client, object)).toMatch(
+          /^ongoing-request="false", expiry-date="\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"$/,
+        );
+        expect(await readText(client, { ...object, Range: 'bytes=3-5' })).toBe('345');
+        const got = await client.send(new GetObjectCommand(object));
+        expect(got.StorageClass).toBe(StorageClass);
+        expect(await got.Body?.transformToString()).toBe('0123456789');
+        expect(await restore(client, object)).toBe(200);
+      }
+    },
+  },
+  {
+    title: 'an upload in parts goes into the storage class that it began with',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client);
+      const upload = await startUpload(client, { Bucket, Key: 'm', StorageClass: 'GLACIER' });
+      const Parts = [await putPart(client, upload, 1, randomBytes(1000))];
+      await client.send(
+        new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }),
+      );
+      const { Contents } = await client.send(new ListObjectsV2Command({ Bucket }));
+      expect(Contents?.map((object) => object.StorageClass)).toEqual(['GLACIER']);
+      expect(await errorOf(readText(client, { Bucket, Key: 'm' }))).toBe('InvalidObjectState');
+    },
+  },
+  {
+    title: 'a restore of what can be read anyway is refused, and so is a class that does not exist',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client);
+      for (const StorageClass of ['STANDARD', 'STANDARD_IA', 'GLACIER_IR'] as const) {
+        const object = { Bucket, Key: StorageClass };
+        await client.send(new PutObjectCommand({ ...object, Body: 'x', StorageClass }));
+        expect(await errorOf(restore(client, object))).toBe('InvalidObjectState');
+        expect(await readText(client, object)).toBe('x');
+      }
+      const unknown = { Bucket, Key: 'k', Body: 'x', StorageClass: 'ICE' as 'GLACIER' };
+      expect(await errorOf(client.send(new PutObjectCommand(unknown)))).toBe('InvalidStorageClass');
+      expect(await errorOf(restore(client, { Bucket, Key: 'none' }))).toBe('NoSuchKey');
+    },
+  },
+  {
+    title: 'a refused read says the storage class',
+    notOnMoto: 'moto 5 leaves the class out of the error',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client);
+      const object = { Bucket, Key: 'k' };
+      await client.send(
+        new PutObjectCommand({ ...object, Body: 'x', StorageClass: 'DEEP_ARCHIVE' }),
+      );
+      const error = await thrownBy(readText(client, object));
+      expect(error).toBeInstanceOf(InvalidObjectState);
+      expect(error).toMatchObject({ StorageClass: 'DEEP_ARCHIVE' });
+      expect((error as InvalidObjectState).$metadata.httpStatusCode).toBe(403);
+    },
+  },
+  {
+    title: 'a restore that goes on can be sped up and not begun again',
+    notOnMoto: 'moto 5 restores at once',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client);
+      const object = { Bucket, Key: 'k' };
+      await client.send(new PutObjectCommand({ ...object, Body: 'x', StorageClass: 'GLACIER' }));
+      expect(await restore(client, object, 'Bulk')).toBe(202);
+      const { Restore } = await client.send(new HeadObjectCommand(object));
+      expect(Restore).toBe('ongoing-request="true"');
+      expect(await errorOf(readText(client, object))).toBe('InvalidObjectState');
+      expect(await errorOf(restore(client, object, 'Bulk'))).toBe('RestoreAlreadyInProgress');
+      expect(await errorOf(restore(client, object, 'Expedited'))).toBe('no error');
+      expect(await errorOf(restore(client, object))).toBe('RestoreAlreadyInProgress');
+      expect(await untilRestored(client, object)).toMatch(/^ongoing-request="false"/);
+    },
+  },
+  {
+    title: 'the deep archive knows no expedited restore',
+    notOnMoto: 'moto 5 does not look at the tier',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client);
+      const object = { Bucket, Key: 'k' };
+      await client.send(
+        new PutObjectCommand({ ...object, Body: 'x', StorageClass: 'DEEP_ARCHIVE' }),
+      );
+      expect(await errorOf(restore(client, object, 'Expedited'))).toBe('InvalidArgument');
+      const { Restore } = await client.send(new HeadObjectCommand(object));
+      expect(Restore).toBeUndefined();
+    },
+  },
+  {
+    title: 'one version is restored, and its neighbours stay as they are',
+    notOnMoto: 'moto 5 restores the current version, whichever is named',
+    run: async ({ client }) => {
+      const Bucket = await makeBucket(client, { versioned: true });
+      const Key = 'k';
+      const put = async (Body: string) =>
+        (await client.send(new PutObjectCommand({ Bucket, Key, Body, StorageClass: 'GLACIER' })))
+          .VersionId;
+      const first = await put('one');
+      await put('two');
+      expect(await restore(client, { Bucket, Key, VersionId: first })).toBe(202);
+      const older = { Bucket, Key, VersionId: first };
+      expect(await untilRestored(client, older)).toMatch(/^ongoing-request="false"/);
+      expect(await readText(client, older)).toBe('one');
+      expect(await errorOf(readText(client, { Bucket, Key }))).toBe('InvalidObjectState');
     },
   },
 ];

@@ -1,7 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { ObjectCreatedEvent, TaskStoppedEvent } from '#contracts/events.ts';
+import { ObjectCreatedEvent, ObjectRestoreEvent, TaskStoppedEvent } from '#contracts/events.ts';
+import {
+  CleanUpRestoreEvent,
+  NotifyRestoreEvent,
+  PlanRestoreEvent,
+  RestoreDatabaseEvent,
+  RestoreInput,
+  RetrieveArchiveEvent,
+} from '#contracts/restore.ts';
 import {
   ApplyRetentionEvent,
   BackupInput,
@@ -34,6 +42,14 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'apply-retention': ApplyRetentionEvent,
   notify: NotifyEvent,
   'notify-failure': NotifyEvent,
+  'start-restore': RestoreInput,
+  'start-restore-with-options': RestoreInput,
+  'plan-restore': PlanRestoreEvent,
+  'retrieve-archive': RetrieveArchiveEvent,
+  'restore-database': RestoreDatabaseEvent,
+  'clean-up-restore': CleanUpRestoreEvent,
+  'notify-restore': NotifyRestoreEvent,
+  'resume-restore': ObjectRestoreEvent,
   reconcile: z.object({ 'detail-type': z.literal('Scheduled Event') }),
 };
 

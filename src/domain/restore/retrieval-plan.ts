@@ -1,26 +1,28 @@
 import type { PlannedRestoreState, RetrievalTier } from '#contracts/restore.ts';
+import { InvalidInput } from '#errors';
+import { isReadable, retrievalTime } from './retrieval-times.ts';
+
+/** More than the heartbeat of Retrieve Archive (4 h), however quick the tier is. */
+const LEAST_SECONDS = 5 * 3600;
 
 /**
- * Longest time a retrieval takes, in hours, by storage class and tier. Source: the S3 User Guide,
- * "Understanding archive retrieval options". Deep Archive has no expedited tier.
+ * Whether the archive must be brought back first, and how long to wait for that at most: twice as long as
+ * S3 says. Throws InvalidInput for a tier that the archive's storage class does not have.
  */
-const HOURS: Readonly<Record<string, Readonly<Record<RetrievalTier, number>>>> = {
-  GLACIER: { expedited: 0.1, standard: 5, bulk: 12 },
-  DEEP_ARCHIVE: { expedited: 12, standard: 12, bulk: 48 },
-};
-
-/** Whether the archive must be brought back first, and how long to wait for that at most. */
 export function retrievalPlan(
   object: { readonly storageClass: string; readonly retrieval: 'none' | 'ongoing' | 'done' },
   tier: RetrievalTier,
 ): PlannedRestoreState['retrieval'] {
-  const { storageClass, retrieval } = object;
-  const hours = HOURS[storageClass]?.[tier];
-  return {
-    needed: hours !== undefined && retrieval !== 'done',
-    tier,
-    storageClass,
-    // Twice what AWS says; more than the heartbeat in any case.
-    timeoutSeconds: Math.max(5 * 3600, Math.ceil((hours ?? 0) * 2 * 3600)),
-  };
+  const { storageClass } = object;
+  if (isReadable(object)) {
+    return { needed: false, tier, storageClass, timeoutSeconds: LEAST_SECONDS };
+  }
+  const time = retrievalTime(storageClass, tier);
+  if (!time) {
+    throw new InvalidInput(`nothing in ${storageClass} can be retrieved by tier ${tier}`, {
+      remedy: 'write "retrievalTier": "standard" or "bulk"',
+    });
+  }
+  const timeoutSeconds = Math.max(LEAST_SECONDS, Math.ceil(time.hours * 2 * 3600));
+  return { needed: true, tier, storageClass, timeoutSeconds };
 }
