@@ -4,6 +4,8 @@ import { chown, lstat, mkdir, open, readdir, rename, rm, writeFile } from 'node:
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { SnapshotFailed } from '#errors';
+import type { ServerData } from './control-plane/rds-model.ts';
+import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
 export interface ClusterCopyOptions {
   /** Of a superuser of the running server; any database will do. */
@@ -69,6 +71,55 @@ export async function copyCluster(options: ClusterCopyOptions): Promise<ClusterC
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Copies a copy, so that a server can run on one and leave the other as it is. `destination` appears
+ * complete or not at all.
+ *
+ * @throws SnapshotFailed for anything that went wrong.
+ */
+export async function cloneClusterCopy(from: string, destination: string): Promise<void> {
+  if (existsSync(join(from, 'postmaster.pid'))) {
+    throw new SnapshotFailed(`${from} is in use by a server, so it was not copied`);
+  }
+  if (existsSync(destination)) throw new SnapshotFailed(`${destination} exists already`);
+  const partial = `${destination}.partial-${randomBytes(4).toString('hex')}`;
+  try {
+    await mkdir(dirname(destination), { recursive: true });
+    await copyTree(from, partial, () => true);
+    await rename(partial, destination);
+  } catch (cause) {
+    await rm(partial, { recursive: true, force: true });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SnapshotFailed(`${from} could not be copied: ${reason}`, { cause });
+  }
+}
+
+/** What the local RDS needs to take snapshots of a real server, and to restore them as real servers. */
+export function dataOfServer(
+  server: Pick<
+    PostgresServer,
+    'host' | 'port' | 'user' | 'password' | 'dataDirectory' | 'caCertificateFile'
+  >,
+): Required<ServerData> {
+  return {
+    copy: ({ destination }) =>
+      copyCluster({ connection: server, dataDirectory: server.dataDirectory, destination }),
+    deleteCopy: deleteClusterCopy,
+    clone: ({ from, destination }) => cloneClusterCopy(from, destination),
+    async serve({ dataDirectory }) {
+      const served = await startPostgres({
+        dataDirectory,
+        password: server.password,
+        tls: server.caCertificateFile !== undefined,
+        // It lives as long as this process at most.
+        settings: { fsync: 'off' },
+      });
+      const { host, port } = served;
+      return { host, port, stop: () => served.stop('immediate'), ...dataOfServer(served) };
+    },
+  };
 }
 
 /** Deletes a copy. Refuses what is not a cluster, and one that a server is using. */

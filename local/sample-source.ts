@@ -1,5 +1,5 @@
 import { SourcePlan } from '#contracts/source-plan.ts';
-import { copyCluster, deleteClusterCopy } from './cluster-snapshots.ts';
+import { dataOfServer } from './cluster-snapshots.ts';
 import type { Rds } from './control-plane/rds.ts';
 import { type PostgresMajor, startPostgres } from './postgres-server.ts';
 import { fillSampleDatabase } from './sample-database/fill-sample-database.ts';
@@ -7,13 +7,16 @@ import { fillSampleDatabase } from './sample-database/fill-sample-database.ts';
 /** A real server with the sample databases, which the local RDS knows as the instance `sample-db`. */
 export interface SampleSource {
   readonly plan: SourcePlan;
-  readonly secret: { readonly username: string; readonly password: string };
+  /** By the `secretId` of the plan: of the role that backs up, and of the one that restores. */
+  readonly secrets: Readonly<Record<string, { username: string; password: string }>>;
   /** Lets the local RDS take snapshots of it: copies of the running cluster. */
   register(rds: Rds): void;
   stop(): Promise<void>;
 }
 
 const INSTANCE = 'sample-db';
+const BACKUP_SECRET = 'holdfast/local/sample';
+const RESTORE_SECRET = 'holdfast/local/sample-restore';
 
 /** Takes the newest major that is both at hand as a server and covered by the clients. */
 export async function startSampleSource(newestClient: number): Promise<SampleSource> {
@@ -28,24 +31,26 @@ export async function startSampleSource(newestClient: number): Promise<SampleSou
         host: server.host,
         port: server.port,
         user: backup.user,
-        auth: { type: 'secret', secretId: 'holdfast/local/sample' },
+        auth: { type: 'secret', secretId: BACKUP_SECRET },
         tls: { mode: 'disable' },
       },
       databases: { include: ['*'], exclude: ['postgres'] },
       snapshot: { pollSeconds: 1 },
+      restore: { auth: { type: 'secret', secretId: RESTORE_SECRET } },
     });
     return {
       plan,
-      secret: { username: backup.user, password: backup.password },
+      secrets: {
+        [BACKUP_SECRET]: { username: backup.user, password: backup.password },
+        [RESTORE_SECRET]: { username: server.user, password: server.password },
+      },
       register(rds) {
         rds.registerInstance({
           identifier: INSTANCE,
           engineVersion: `${server.major}`,
           host: server.host,
           port: server.port,
-          copy: ({ destination }) =>
-            copyCluster({ connection: server, dataDirectory: server.dataDirectory, destination }),
-          deleteCopy: deleteClusterCopy,
+          ...dataOfServer(server),
         });
       },
       stop: () => server.stop(),

@@ -105,6 +105,50 @@ const deleteSnapshots = allow(['rds:DeleteDBSnapshot', 'rds:DeleteDBClusterSnaps
   StringEquals: { 'aws:ResourceTag/holdfast:managed': 'true' },
 });
 
+const SERVERS = ['db:*', 'cluster:*'].map((name) => arn('rds', name));
+
+/** RDS answers for a server that is not there only to those who may describe all of them. */
+const describeServers = allow(
+  [
+    'rds:DescribeDBInstances',
+    'rds:DescribeDBClusters',
+    'rds:DescribeDBInstanceAutomatedBackups',
+    'rds:DescribeDBClusterAutomatedBackups',
+  ],
+  [...SERVERS, arn('rds', 'auto-backup:*'), arn('rds', 'cluster-auto-backup:*')],
+);
+
+/** A restored server is a new one with our tag; what it is made of may be anybody's. */
+const restoreServers = allow(
+  [
+    'rds:RestoreDBInstanceFromDBSnapshot',
+    'rds:RestoreDBInstanceToPointInTime',
+    'rds:RestoreDBClusterFromSnapshot',
+    'rds:RestoreDBClusterToPointInTime',
+    'rds:AddTagsToResource',
+  ],
+  [
+    ...SERVERS,
+    ...['snapshot:*', 'cluster-snapshot:*', 'auto-backup:*', 'cluster-auto-backup:*'].map((name) =>
+      arn('rds', name),
+    ),
+    ...['subgrp:*', 'pg:*', 'cluster-pg:*', 'og:*', 'secgrp:*'].map((name) => arn('rds', name)),
+  ],
+  { StringEquals: { 'aws:RequestTag/holdfast:managed': 'restore' } },
+);
+
+/** An Aurora cluster comes back without an instance. */
+const addWriter = allow(
+  ['rds:CreateDBInstance', 'rds:AddTagsToResource'],
+  [...SERVERS, arn('rds', 'subgrp:*'), arn('rds', 'pg:*')],
+  { StringEquals: { 'aws:RequestTag/holdfast:managed': 'restore' } },
+);
+
+/** Never a source, whatever our code may think. */
+const deleteRestoredServers = allow(['rds:DeleteDBInstance', 'rds:DeleteDBCluster'], SERVERS, {
+  StringEquals: { 'aws:ResourceTag/holdfast:managed': 'restore' },
+});
+
 function runTask(kind: 'Dump' | 'Verify' | 'Restore'): Statement[] {
   const cluster = { ArnEquals: { 'ecs:cluster': arnOf('Cluster') } };
   return [
@@ -213,6 +257,19 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   ],
   'notify-restore': () => [
     ...objects({ read: ['restores/*'], write: ['restores/*/restore.json'] }),
+    ...alert,
+  ],
+  'plan-server-restore': (context) => [readPlans(context), describeServers, readSnapshots],
+  'restore-server': () => [describeServers, restoreServers],
+  'check-restored-server': () => [describeServers, addWriter],
+  'inspect-restored-server': (context) => [
+    readPlans(context),
+    ...connect(context),
+    ...(context.inVpc ? [networkInterfaces] : []),
+  ],
+  'clean-up-server': () => [describeServers, deleteRestoredServers],
+  'notify-server-restore': () => [
+    ...objects({ read: ['restores/*'], write: ['restores/*/server.json'] }),
     ...alert,
   ],
   'resume-restore': () => [...resumeRestores, ...undelivered],
@@ -353,6 +410,12 @@ export function roles(context: RoleContext): Record<string, unknown> {
         'restore-database',
         'clean-up-restore',
         'notify-restore',
+        'plan-server-restore',
+        'restore-server',
+        'check-restored-server',
+        'inspect-restored-server',
+        'clean-up-server',
+        'notify-server-restore',
       ].map((verb) => arnOf(`${logicalName(verb)}LambdaFunction`)),
     ),
     traces,

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type BuildOptions, build as esbuild } from 'esbuild';
 
@@ -80,6 +81,33 @@ export async function build({
   return bundles;
 }
 
+const CLI_ENTRY = 'cli/main.ts';
+
+/**
+ * Bundles the operator's command to the one executable file `<out>/cli/holdfast.mjs`. It runs on whatever
+ * Node its user has, from 20 on. Undefined when the checkout has none.
+ */
+export async function buildCli({
+  root = ROOT,
+  out = path.join(ROOT, 'dist'),
+} = {}): Promise<Bundle | undefined> {
+  if (!existsSync(path.join(root, CLI_ENTRY))) return undefined;
+  const { outputFiles, warnings } = await esbuild({
+    ...OPTIONS,
+    target: 'node20',
+    banner: { js: `#!/usr/bin/env node\n${OPTIONS.banner.js}` },
+    absWorkingDir: root,
+    entryPoints: [CLI_ENTRY],
+  });
+  for (const { text, location } of warnings) console.warn(`${location?.file}: ${text}`);
+  const [built] = outputFiles;
+  if (!built) throw new Error('esbuild made no cli');
+  const file = path.join(out, 'cli/holdfast.mjs');
+  await replaceWhenChanged(file, built.contents);
+  await chmod(file, 0o755);
+  return { name: 'cli/holdfast', path: file, sizeBytes: built.contents.length };
+}
+
 async function replaceWhenChanged(file: string, contents: Uint8Array): Promise<void> {
   const present = await readFile(file).catch(() => undefined);
   if (present?.equals(contents)) return;
@@ -107,7 +135,8 @@ async function removeStale(out: string, current: ReadonlySet<string>): Promise<v
 
 if (import.meta.main) {
   const started = performance.now();
-  const bundles = await build();
+  const cli = await buildCli();
+  const bundles = [...(await build()), ...(cli ? [cli] : [])];
   for (const { name, sizeBytes } of bundles) {
     console.log(`${name.padEnd(32)} ${(sizeBytes / 1024).toFixed(0).padStart(6)} KiB`);
   }

@@ -90,3 +90,4 @@ function definition(name: string): string {
 
 export const backupDefinition = () => definition('backup');
 export const restoreDefinition = () => definition('restore');
+export const restoreServerDefinition = () => definition('restore-server');

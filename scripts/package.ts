@@ -14,6 +14,7 @@ import {
   architecture as ownArchitecture,
   planFilePath,
   restoreDefinition,
+  restoreServerDefinition,
 } from './deployment-values.ts';
 import { run } from './lib-run.ts';
 
@@ -67,7 +68,7 @@ export async function packageStack(options: PackageOptions = {}): Promise<Packag
     throw new Error(`this must not be deployed:\n  ${warnings.join('\n  ')}`);
   }
 
-  for (const definition of [backupDefinition(), restoreDefinition()]) {
+  for (const definition of [backupDefinition(), restoreDefinition(), restoreServerDefinition()]) {
     const faults = checkStateMachine(JSON.parse(definition));
     if (faults.length > 0) throw new Error(`a state machine is wrong:\n  ${faults.join('\n  ')}`);
   }

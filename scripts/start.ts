@@ -7,9 +7,10 @@ import { errorName, InvalidInput } from '#errors';
 import { makeProgress, type Progress } from '#local/progress.ts';
 import { combineReports, describeRun, type RunReport, readReport } from '#local/report.ts';
 import { type SampleSource, startSampleSource } from '#local/sample-source.ts';
-import { startStack } from '#local/stack.ts';
+import { publishServices } from '#local/services-record.ts';
+import { type Stack, startStack } from '#local/stack.ts';
 import { urlSource } from '#local/url-source.ts';
-import { build } from './build.ts';
+import { build, buildCli } from './build.ts';
 import { describeMissing, ensurePostgresClients } from './postgres-clients.ts';
 
 const HELP = `Runs the backup workflow on this machine, against a real PostgreSQL, without an AWS account.
@@ -22,6 +23,8 @@ const HELP = `Runs the backup workflow on this machine, against a real PostgreSQ
   --all-databases   with --url: every database of the server
   --out DIR         where objects, logs and alerts go (default .holdfast)
   --json            one JSON document as the last line
+  --keep            keeps services and servers running afterwards, for \`npx holdfast --local\`,
+                    until Ctrl-C
   --help
 
 Exit codes: 0 everything is verified, 1 something is not, 2 the command cannot be understood.`;
@@ -41,6 +44,7 @@ function readOptions() {
         config: { type: 'string' },
         out: { type: 'string', default: '.holdfast' },
         json: { type: 'boolean', default: false },
+        keep: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -77,7 +81,7 @@ async function readSources(options: Options, major: number): Promise<Sources> {
     return { plans: sources.map(localPlan), secrets: localSecrets(sources), sample: undefined };
   }
   const sample = await startSampleSource(major);
-  return { plans: [sample.plan], secrets: { [secretId(sample.plan)]: sample.secret }, sample };
+  return { plans: [sample.plan], secrets: { ...sample.secrets }, sample };
 }
 
 function secretId({ connection }: SourcePlan): string {
@@ -128,6 +132,7 @@ async function main(): Promise<number> {
     return 1;
   }
   await build({ out: bundles });
+  if (options.keep) await buildCli({ out: bundles });
 
   if (!options.url && !options.config) {
     progress.say('starting PostgreSQL and filling the sample database');
@@ -135,12 +140,51 @@ async function main(): Promise<number> {
   const sources = await readSources(options, newest);
   try {
     const clientsDirectory = clients.directory;
-    const reports = await runAll({ directory, bundles, clientsDirectory, sources, progress });
-    progress.stop();
-    return finish(options, directory, reports);
+    let exitCode = 1;
+    await runAll({
+      directory,
+      bundles,
+      clientsDirectory,
+      sources,
+      progress,
+      async afterwards(stack, reports) {
+        progress.stop();
+        exitCode = finish(options, directory, reports);
+        if (options.keep) await keepRunning(stack, options, reports);
+      },
+    });
+    return exitCode;
   } finally {
     progress.stop();
     await sources.sample?.stop();
+  }
+}
+
+/** Until Ctrl-C or SIGTERM: the operator's command finds the services meanwhile. */
+async function keepRunning(
+  stack: Stack,
+  options: Options,
+  reports: readonly RunReport[],
+): Promise<void> {
+  const withdraw = await publishServices(stack, resolve(options.out));
+  try {
+    const print = options.json ? console.error : console.log;
+    const local = options.out === '.holdfast' ? '--local' : `--local=${options.out}`;
+    const [backup] = reports.flatMap(({ backups }) => backups);
+    print(`\nThe services go on until Ctrl-C. In another terminal:`);
+    print(`  npx holdfast list ${local}`);
+    // A name that a shell would take apart is not printed into a command.
+    if (backup && /^[\w.-]+$/.test(backup.database)) {
+      print(`  npx holdfast show ${backup.source}/${backup.database}/latest ${local}`);
+      print(`  npx holdfast restore ${backup.source}/${backup.database} ${local}`);
+    }
+    await new Promise<void>((resolve) => {
+      process.once('SIGINT', () => resolve());
+      process.once('SIGTERM', () => resolve());
+    });
+    print('\nending the services');
+  } finally {
+    await withdraw();
   }
 }
 
@@ -151,8 +195,10 @@ async function runAll(setting: {
   clientsDirectory: string;
   sources: Sources;
   progress: Progress;
-}): Promise<RunReport[]> {
-  const { directory, bundles, clientsDirectory, sources, progress } = setting;
+  /** While the services still run. */
+  afterwards: (stack: Stack, reports: readonly RunReport[]) => Promise<void>;
+}): Promise<void> {
+  const { directory, bundles, clientsDirectory, sources, progress, afterwards } = setting;
   const stack = await startStack({
     directory,
     bundles,
@@ -175,10 +221,13 @@ async function runAll(setting: {
       const messages = stack.plane.sns.messages.slice(before);
       reports.push(await readReport(directory, source, execution, messages));
     }
-    return reports;
-  } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
+    await afterwards(stack, reports);
+  } finally {
+    // Once more is ignored, as everything is being ended already; twice more kills.
+    process.once('SIGINT', () => {});
+    process.once('SIGTERM', () => {});
     await stack.close();
   }
 }

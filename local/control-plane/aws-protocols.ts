@@ -92,7 +92,7 @@ function collapse(node: string | Tree): unknown {
 }
 
 function isListWrapper(name: string): boolean {
-  return ['Tag', 'Filter', 'Value', 'member', 'entry'].includes(name);
+  return ['Tag', 'Filter', 'Value', 'VpcSecurityGroupId', 'member', 'entry'].includes(name);
 }
 
 export function encodeResult(call: ApiCall, output: object, requestId: string): HttpAnswer {
@@ -153,6 +153,11 @@ const elementOfList: Readonly<Record<string, string>> = {
   DBSnapshots: 'DBSnapshot',
   DBClusterSnapshots: 'DBClusterSnapshot',
   DBClusterMembers: 'DBClusterMember',
+  DBInstanceAutomatedBackups: 'DBInstanceAutomatedBackup',
+  DBClusterAutomatedBackups: 'DBClusterAutomatedBackup',
+  DBParameterGroups: 'DBParameterGroup',
+  OptionGroupMemberships: 'OptionGroupMembership',
+  VpcSecurityGroups: 'VpcSecurityGroupMembership',
   TagList: 'Tag',
 };
 

@@ -1,98 +1,39 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import type { EventBus } from './event-bus.ts';
 import { type Operations, operation, page } from './operation.ts';
+import { RdsBackups } from './rds-backups.ts';
+import { describeServer, describeSnapshot, ordinaryAttributes } from './rds-description.ts';
+import {
+  badValue,
+  engineOf,
+  Filters,
+  flag,
+  type Kind,
+  list,
+  Paging,
+  type RegisteredServer,
+  type Server,
+  type Snapshot,
+  type SnapshotType,
+  Tag,
+  tagList,
+  terms,
+} from './rds-model.ts';
+import { RdsRestores } from './rds-restores.ts';
 import { ServiceError } from './service-error.ts';
 
-/** A database server that can be snapshotted. The callbacks copy its real data directory. */
-export interface RegisteredServer {
-  readonly identifier: string;
-  readonly engineVersion: string;
-  readonly host: string;
-  readonly port: number;
-  readonly allocatedGiB?: number;
-  /** Default `available`. */
-  readonly status?: string;
-  /** Copies the server's data; a rejection makes the snapshot `failed`. */
-  readonly copy: (request: {
-    readonly snapshotId: string;
-    /** A path that does not exist yet. */
-    readonly destination: string;
-  }) => Promise<unknown>;
-  readonly deleteCopy: (destination: string) => Promise<void>;
-}
-
-type Kind = 'instance' | 'cluster';
-
-interface Server extends RegisteredServer {
-  readonly kind: Kind;
-  readonly arn: string;
-  readonly created: Date;
-  /** Instances of an Aurora cluster. */
-  readonly clusterIdentifier?: string | undefined;
-  status: string;
-}
-
-interface Snapshot {
-  readonly kind: Kind;
-  readonly id: string;
-  readonly arn: string;
-  readonly server: Server;
-  readonly directory: string;
-  readonly tags: Map<string, string>;
-  createTime?: Date;
-  status: 'creating' | 'available' | 'failed' | 'deleted';
-}
+export type { RegisteredServer } from './rds-model.ts';
 
 export interface RdsOptions {
   readonly account: string;
   readonly region: string;
   readonly bus: EventBus;
+  /** The copies of snapshots lie here, and in `.servers`, which no snapshot can be called, those of restores. */
   readonly snapshotDirectory: string;
 }
-
-/** Names and codes that differ between snapshots of instances and of clusters. */
-const terms = {
-  instance: {
-    prefix: 'DB',
-    arnType: 'snapshot',
-    serverArnType: 'db',
-    snapshotNotFound: 'DBSnapshotNotFound',
-    snapshotExists: 'DBSnapshotAlreadyExists',
-    snapshotState: 'InvalidDBSnapshotState',
-    serverNotFound: 'DBInstanceNotFound',
-    serverState: 'InvalidDBInstanceState',
-    serverName: 'DBInstance',
-    quota: 'SnapshotQuotaExceeded',
-  },
-  cluster: {
-    prefix: 'DBCluster',
-    arnType: 'cluster-snapshot',
-    serverArnType: 'cluster',
-    snapshotNotFound: 'DBClusterSnapshotNotFoundFault',
-    snapshotExists: 'DBClusterSnapshotAlreadyExistsFault',
-    snapshotState: 'InvalidDBClusterSnapshotStateFault',
-    serverNotFound: 'DBClusterNotFoundFault',
-    serverState: 'InvalidDBClusterStateFault',
-    serverName: 'DBCluster',
-    quota: 'SnapshotQuotaExceeded',
-  },
-} as const;
-
-/** An empty list comes as an empty text in the query protocol. */
-const list = <Item extends z.ZodType>(item: Item) =>
-  z.preprocess((value) => (value === '' ? [] : value), z.array(item)).optional();
-const Tag = z.strictObject({
-  Key: z.string().min(1).max(128),
-  Value: z.string().max(256).default(''),
-});
-const Filters = list(z.strictObject({ Name: z.string(), Values: z.array(z.string()) }));
-const flag = z.enum(['true', 'false']).optional();
-const Paging = {
-  MaxRecords: z.coerce.number().int().min(20).max(100).default(100),
-  Marker: z.string().optional(),
-};
 
 /** API reference, CreateDBSnapshot: first a letter, then letters, digits and single hyphens. */
 const SnapshotId = z
@@ -100,11 +41,16 @@ const SnapshotId = z
   .regex(/^(?!.*--)[A-Za-z][A-Za-z0-9-]{0,254}(?<!-)$/)
   .toLowerCase();
 
-/** RDS: servers are registered from inside, snapshots are copies of their data on disk. */
+/**
+ * RDS: servers are registered from inside, snapshots are copies of their data on disk, and what is restored
+ * from them are real servers on further copies.
+ */
 export class Rds {
   readonly operations: Operations;
   /** Of manual snapshots; instances and clusters count apart. */
   snapshotQuota = 100;
+  readonly restores: RdsRestores;
+  readonly #backups: RdsBackups;
   readonly #options: RdsOptions;
   readonly #servers = new Map<string, Server>();
   readonly #snapshots = new Map<string, Snapshot>();
@@ -112,7 +58,20 @@ export class Rds {
 
   constructor(options: RdsOptions) {
     this.#options = options;
+    this.#backups = new RdsBackups(this.#servers);
+    this.restores = new RdsRestores({
+      backups: this.#backups,
+      directory: join(options.snapshotDirectory, '.servers'),
+      servers: this.#servers,
+      arnOf: (kind, identifier) => this.#arn(terms[kind].serverArnType, identifier),
+      find: (kind, identifier) => this.#server(kind, identifier),
+      describe: (server) => this.#describeServer(server),
+      findSnapshot: (kind, id) => this.#snapshotOf(kind, id),
+      snapshots: () => this.#snapshots.values(),
+    });
     this.operations = {
+      ...this.#backups.operations,
+      ...this.restores.operations,
       ...this.#operationsOf('instance'),
       ...this.#operationsOf('cluster'),
       ListTagsForResource: operation(
@@ -151,17 +110,26 @@ export class Rds {
       readonly server: string;
       readonly tags?: Readonly<Record<string, string>>;
       readonly createTime: Date;
+      /** Default `manual`; the names of the others begin with `rds:` or `awsbackup:`. */
+      readonly type?: SnapshotType;
     },
   ): void {
-    const snapshot = this.#newSnapshot(
-      kind,
-      request.snapshotId,
-      this.#server(kind, request.server),
-    );
+    const { snapshotId, type = 'manual' } = request;
+    const snapshot = this.#newSnapshot(kind, snapshotId, this.#server(kind, request.server), type);
     for (const [key, value] of Object.entries(request.tags ?? {})) snapshot.tags.set(key, value);
     snapshot.createTime = request.createTime;
     snapshot.status = 'available';
     this.#snapshots.set(snapshot.arn, snapshot);
+  }
+
+  /** What RDS does by itself once a day. Answers with the snapshot's id when its data are copied. */
+  async takeAutomatedSnapshot(kind: Kind, identifier: string): Promise<string> {
+    const minute = new Date().toISOString().slice(0, 16).replace(/[T:]/g, '-');
+    const server = this.#server(kind, identifier);
+    const snapshot = this.#newSnapshot(kind, `rds:${identifier}-${minute}`, server, 'automated');
+    this.#snapshots.set(snapshot.arn, snapshot);
+    await this.#track(this.#copy(snapshot));
+    return snapshot.id;
   }
 
   /** Where the copy of an available snapshot lies. */
@@ -174,19 +142,23 @@ export class Rds {
     return [...this.#snapshots.values()];
   }
 
-  /** Waits for copies that are being made, as they cannot be stopped half-way; ten seconds at most. */
+  /**
+   * Waits for copies that are being made, as they cannot be stopped half-way; ten seconds at most. Stops and
+   * deletes the servers that were restored.
+   */
   async close(): Promise<void> {
     const timeUp = new AbortController();
     const patience = sleep(10_000, undefined, { signal: timeUp.signal }).catch(() => undefined);
     await Promise.race([Promise.all(this.#copies), patience]);
     timeUp.abort();
+    await this.restores.close();
   }
 
   #operationsOf(kind: Kind): Operations {
     const { prefix, serverName } = terms[kind];
     const named = <Shape extends z.ZodRawShape>(shape: Shape) =>
       z.preprocess((input) => renameIdentifiers(kind, input as object), z.strictObject(shape));
-    const one = (snapshot: Snapshot) => ({ [`${prefix}Snapshot`]: this.#describe(snapshot) });
+    const one = (snapshot: Snapshot) => ({ [`${prefix}Snapshot`]: describeSnapshot(snapshot) });
     return {
       [`Create${prefix}Snapshot`]: operation(
         named({ snapshotId: z.string(), serverId: z.string(), Tags: list(Tag) }),
@@ -211,7 +183,7 @@ export class Rds {
           const wanted = { id: snapshotId, server: serverId, type: SnapshotType };
           const found = this.#findSnapshots(kind, wanted).filter((it) => passes(it, filters ?? []));
           const { items, next } = page(found, Marker, MaxRecords);
-          return { Marker: next, [`${prefix}Snapshots`]: items.map((it) => this.#describe(it)) };
+          return { Marker: next, [`${prefix}Snapshots`]: items.map(describeSnapshot) };
         },
       ),
       [`Describe${serverName}s`]: operation(
@@ -227,16 +199,29 @@ export class Rds {
   }
 
   #register(kind: Kind, server: RegisteredServer, clusterIdentifier?: string): void {
-    const { region, account } = this.#options;
-    const arn = `arn:aws:rds:${region}:${account}:${terms[kind].serverArnType}:${server.identifier}`;
+    const { identifier, engineVersion, host, port } = server;
+    const arn = this.#arn(terms[kind].serverArnType, identifier);
+    const ordinary = ordinaryAttributes(kind, engineVersion, clusterIdentifier !== undefined);
     this.#servers.set(arn, {
-      ...server,
       kind,
+      identifier,
       arn,
+      resourceId: resourceIdOf(kind, arn),
+      engineVersion,
+      allocatedGiB: server.allocatedGiB ?? 20,
       clusterIdentifier,
+      attributes: { ...ordinary, ...server.attributes },
+      tags: new Map(Object.entries(server.tags ?? {})),
       created: new Date(),
       status: server.status ?? 'available',
+      endpoint: { host, port },
+      data: server,
     });
+  }
+
+  #arn(type: string, name: string): string {
+    const { region, account } = this.#options;
+    return `arn:aws:rds:${region}:${account}:${type}:${name}`;
   }
 
   #create(
@@ -248,8 +233,7 @@ export class Rds {
     const { snapshotExists, serverState, quota } = terms[kind];
     const server = this.#server(kind, serverId);
     if (server.clusterIdentifier !== undefined) {
-      throw new ServiceError(
-        'InvalidParameterValue',
+      throw badValue(
         'The specified instance is a member of a cluster and a snapshot cannot be created directly. Please use the CreateDBClusterSnapshot API instead.',
       );
     }
@@ -263,7 +247,9 @@ export class Rds {
         `Cannot create the snapshot because a snapshot with the identifier ${id} already exists.`,
       );
     }
-    const taken = [...this.#snapshots.values()].filter((it) => it.kind === kind).length;
+    const taken = [...this.#snapshots.values()].filter(
+      (it) => it.kind === kind && it.type === 'manual',
+    ).length;
     if (taken >= this.snapshotQuota) {
       throw new ServiceError(
         quota,
@@ -272,20 +258,23 @@ export class Rds {
     }
     for (const { Key, Value } of tags) snapshot.tags.set(Key, Value);
     this.#snapshots.set(snapshot.arn, snapshot);
-    const copy = this.#copy(snapshot);
-    this.#copies.add(copy);
-    void copy.finally(() => this.#copies.delete(copy));
+    void this.#track(this.#copy(snapshot));
     return snapshot;
   }
 
-  #newSnapshot(kind: Kind, id: string, server: Server): Snapshot {
-    const { region, account, snapshotDirectory } = this.#options;
+  #track(copy: Promise<void>): Promise<void> {
+    this.#copies.add(copy);
+    return copy.finally(() => this.#copies.delete(copy));
+  }
+
+  #newSnapshot(kind: Kind, id: string, server: Server, type: SnapshotType = 'manual'): Snapshot {
     return {
       kind,
+      type,
       id,
-      arn: `arn:aws:rds:${region}:${account}:${terms[kind].arnType}:${id}`,
+      arn: this.#arn(terms[kind].arnType, id),
       server,
-      directory: join(snapshotDirectory, id),
+      directory: join(this.#options.snapshotDirectory, id.replaceAll(':', '_')),
       tags: new Map(),
       status: 'creating',
     };
@@ -296,7 +285,7 @@ export class Rds {
     await Promise.resolve(); // the answer of Create still has no time of creation, as the real one
     snapshot.createTime = new Date();
     try {
-      await snapshot.server.copy({ snapshotId: snapshot.id, destination: snapshot.directory });
+      await snapshot.server.data.copy({ snapshotId: snapshot.id, destination: snapshot.directory });
       snapshot.status = 'available';
     } catch {
       snapshot.status = 'failed';
@@ -324,7 +313,7 @@ export class Rds {
         `The snapshot ${id} is still being created.`,
       );
     }
-    await snapshot.server.deleteCopy(snapshot.directory);
+    await snapshot.server.data.deleteCopy(snapshot.directory);
     snapshot.status = 'deleted';
     this.#snapshots.delete(snapshot.arn);
     return snapshot;
@@ -339,8 +328,7 @@ export class Rds {
     const found = [...this.#snapshots.values()].filter(
       (it) =>
         it.kind === kind &&
-        // Every snapshot here is a manual one.
-        (wanted.type ?? 'manual') === 'manual' &&
+        hasType(it, wanted) &&
         (id === undefined || it.id === id || it.arn === wanted.id) &&
         (wanted.server ?? it.server.identifier) === it.server.identifier,
     );
@@ -348,6 +336,14 @@ export class Rds {
       throw new ServiceError(terms[kind].snapshotNotFound, `${wanted.id} not found.`, 404);
     }
     return found;
+  }
+
+  /** One that is to be restored: by its id or ARN, whatever its type. */
+  #snapshotOf(kind: Kind, id: string): Snapshot {
+    const type = /(^|:)(rds|awsbackup):/.exec(id.replace(/^arn:aws:rds:/, ''))?.[2];
+    const [snapshot] = this.#findSnapshots(kind, { id, type: type === 'rds' ? 'automated' : type });
+    if (snapshot) return snapshot;
+    throw new ServiceError(terms[kind].snapshotNotFound, `${id} not found.`, 404);
   }
 
   #server(kind: Kind, identifier: string): Server {
@@ -366,57 +362,27 @@ export class Rds {
     throw new ServiceError(terms[kind].snapshotNotFound, `${arn} not found.`, 404);
   }
 
-  #describe(snapshot: Snapshot): object {
-    const { kind, id, arn, server, status, createTime, tags } = snapshot;
-    const { prefix, serverName } = terms[kind];
-    return {
-      [`${prefix}SnapshotIdentifier`]: id,
-      [`${prefix}SnapshotArn`]: arn,
-      [`${serverName}Identifier`]: server.identifier,
-      SnapshotCreateTime: createTime,
-      Engine: engineOf(kind),
-      EngineVersion: server.engineVersion,
-      AllocatedStorage: server.allocatedGiB ?? 20,
-      Status: status,
-      Port: server.port,
-      SnapshotType: 'manual',
-      PercentProgress: status === 'available' ? 100 : 0,
-      TagList: tagList(tags),
-    };
-  }
-
   #describeServer(server: Server): object {
-    const shared = {
-      Engine:
-        server.kind === 'cluster' || server.clusterIdentifier ? 'aurora-postgresql' : 'postgres',
-      EngineVersion: server.engineVersion,
-      AllocatedStorage: server.allocatedGiB ?? 20,
-      TagList: [],
-    };
-    if (server.kind === 'cluster') {
-      return {
-        ...shared,
-        DBClusterIdentifier: server.identifier,
-        DBClusterArn: server.arn,
-        Status: server.status,
-        Endpoint: server.host,
-        Port: server.port,
-        ClusterCreateTime: server.created,
-        DBClusterMembers: [...this.#servers.values()]
-          .filter((it) => it.clusterIdentifier === server.identifier)
-          .map((it) => ({ DBInstanceIdentifier: it.identifier, IsClusterWriter: true })),
-      };
-    }
-    return {
-      ...shared,
-      DBInstanceIdentifier: server.identifier,
-      DBInstanceArn: server.arn,
-      DBInstanceStatus: server.status,
-      DBClusterIdentifier: server.clusterIdentifier,
-      Endpoint: { Address: server.host, Port: server.port },
-      InstanceCreateTime: server.created,
-    };
+    const members = [...this.#servers.values()].filter(
+      (it) => server.kind === 'cluster' && it.clusterIdentifier === server.identifier,
+    );
+    return describeServer(server, { members, window: this.#backups.windowOf(server) });
   }
+}
+
+/** By the API reference: manual and automated ones, and an automated one by its id only with its type. */
+function hasType(
+  { type }: Snapshot,
+  wanted: { id?: string | undefined; type?: string | undefined },
+): boolean {
+  if (wanted.type !== undefined) return wanted.type === type;
+  return type === 'manual' || (type === 'automated' && wanted.id === undefined);
+}
+
+/** Format: `db-` or `cluster-` and 26 capitals; the same for the same server. */
+function resourceIdOf(kind: Kind, arn: string): string {
+  const digest = createHash('sha256').update(arn).digest('hex').slice(0, 26).toUpperCase();
+  return `${kind === 'cluster' ? 'cluster' : 'db'}-${digest}`;
 }
 
 /** `DBSnapshotIdentifier` and `DBClusterSnapshotIdentifier` become `snapshotId`, and so for servers. */
@@ -431,17 +397,10 @@ function renameIdentifiers(kind: Kind, input: object): object {
   );
 }
 
-function engineOf(kind: Kind): string {
-  return kind === 'cluster' ? 'aurora-postgresql' : 'postgres';
-}
-
 function parseSnapshotId(value: unknown): string {
   const parsed = SnapshotId.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ServiceError(
-    'InvalidParameterValue',
-    `The snapshot identifier ${JSON.stringify(value)} is not a valid identifier.`,
-  );
+  throw badValue(`The snapshot identifier ${JSON.stringify(value)} is not a valid identifier.`);
 }
 
 /** The filters that we know; another one throws, as it would change the result. */
@@ -449,9 +408,9 @@ function passes(
   snapshot: Snapshot,
   filters: readonly { readonly Name: string; readonly Values: readonly string[] }[],
 ): boolean {
-  const { id, server, kind } = snapshot;
+  const { id, server, kind, type } = snapshot;
   const values: Readonly<Record<string, string>> = {
-    'snapshot-type': 'manual',
+    'snapshot-type': type,
     engine: engineOf(kind),
     ...(kind === 'cluster'
       ? { 'db-cluster-id': server.identifier, 'db-cluster-snapshot-id': id }
@@ -460,10 +419,6 @@ function passes(
   return filters.every(({ Name, Values }) => {
     const value = values[Name];
     if (value !== undefined) return Values.includes(value);
-    throw new ServiceError('InvalidParameterValue', `Unrecognized filter name: ${Name}`);
+    throw badValue(`Unrecognized filter name: ${Name}`);
   });
-}
-
-function tagList(tags: ReadonlyMap<string, string>): object[] {
-  return [...tags].map(([Key, Value]) => ({ Key, Value }));
 }

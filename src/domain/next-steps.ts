@@ -94,7 +94,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   ServerRestoreFailed:
     "Read the instance's events in the RDS console; correct what is named, then start again.",
   ServerRestoreTimeout:
-    'Look at the new server in the RDS console: it may still become available; large ones take hours.',
+    'Large servers take hours: start again with more timeoutMinutes. The new server was deleted unless "cleanUpOnFailure" is false.',
   SnapshotNotFound:
     'Run `holdfast list --snapshots` for what there is, then start again with one of these.',
   RetrievalNeeded:

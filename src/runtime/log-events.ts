@@ -24,7 +24,7 @@ export const LOG = {
   restorePlanned: 'restore planned',
   restoreStarted: 'restore started',
   restoreProgress: 'restore progress',
-  restorePhase: 'restore phase done',
+  restorePhase: 'restore phase begun',
   restoreFinished: 'restore finished',
   restoreCleanedUp: 'restore cleaned up',
   alertSent: 'alert sent',

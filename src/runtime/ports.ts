@@ -50,6 +50,7 @@ export interface ObjectHead {
   readonly versionId: string | undefined;
   readonly crc64nvme: string | undefined;
   readonly lastModified: Date;
+  /** Of what INTELLIGENT_TIERING has archived: the tier, ARCHIVE_ACCESS or DEEP_ARCHIVE_ACCESS. */
   readonly storageClass: string;
   /** Of an object in Glacier: whether a copy of it is being brought back, or is there to be read. */
   readonly retrieval: 'none' | 'ongoing' | 'done';
@@ -84,7 +85,7 @@ export interface Objects {
     key: string,
     options?: { versionId?: string; maxBytes?: number },
   ): Promise<{ body: Buffer; head: ObjectHead } | undefined>;
-  /** Bytes `start` to `end` (exclusive). Throws ObjectMissing. */
+  /** Bytes `start` to `end` (exclusive). Throws ObjectMissing; RetrievalFailed when it lies in Glacier. */
   getRange(key: string, start: number, end: number, versionId?: string): Promise<Buffer>;
   /** Streams bytes `start` to `end` (exclusive; default: all); a cut connection is resumed where it broke. */
   stream(key: string, options?: { start?: number; end?: number; versionId?: string }): Readable;

@@ -18,8 +18,8 @@ describe('the state machines', () => {
     expect(checkStateMachine(load(file))).toEqual([]);
   });
 
-  it('calls, in every Task, the function of the same verb', () => {
-    for (const { name, state } of everyState(load('backup.asl.json'))) {
+  it.each(machines)('%s calls, in every Task, the function of the same verb', (file) => {
+    for (const { name, state } of everyState(load(file))) {
       if (state.Type !== 'Task') continue;
       const verb = functionOf(state)?.replace(/FunctionArn$/, '') ?? 'nothing';
       expect(name.replaceAll(' ', ''), name).toMatch(new RegExp(`^${verb}`));

@@ -400,6 +400,9 @@ describe('the snapshots of RDS', () => {
   it('that do not exist are undefined; what else goes wrong is not', async () => {
     rds.on(DescribeDBSnapshotsCommand).rejects(new DBSnapshotNotFoundFault(fault));
     expect(await servers.findSnapshot('instance', 'gone')).toBeUndefined();
+    const badValue = Object.assign(new Error('another region'), { name: 'InvalidParameterValue' });
+    rds.on(DescribeDBSnapshotsCommand).rejects(badValue);
+    expect(await servers.findSnapshot('instance', 'arn:…')).toBeUndefined();
     const denied = Object.assign(new Error('no'), { name: 'AccessDenied' });
     rds.on(DescribeDBClusterSnapshotsCommand).rejects(denied);
     await expect(servers.findSnapshot('cluster', 'x')).rejects.toThrow(named('AccessDenied'));

@@ -116,7 +116,7 @@ beforeAll(async () => {
     handlers: Object.fromEntries(
       Object.entries(contracts).map(([state, contract]) => [
         state,
-        (payload: unknown) => {
+        async (payload: unknown) => {
           calls.push({ state: state as TaskState, payload });
           return (script[state as TaskState] as (event: unknown) => unknown)(
             contract.parse(payload),

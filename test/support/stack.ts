@@ -3,10 +3,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
+import { RestoreRecord } from '#contracts/restore.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
 import { SourcePlan } from '#contracts/source-plan.ts';
 import { parseBackupKey, runSummaryKey } from '#domain/names.ts';
-import { copyCluster, deleteClusterCopy } from '#local/cluster-snapshots.ts';
+import { dataOfServer } from '#local/cluster-snapshots.ts';
 import type { ExecutionView } from '#local/control-plane/step-functions.ts';
 import { type PostgresMajor, type PostgresServer, startPostgres } from '#local/postgres-server.ts';
 import {
@@ -19,6 +20,7 @@ import { ensurePostgresClients } from '../../scripts/postgres-clients.ts';
 import type { Changes } from './fakes/builders.ts';
 
 export const SECRET_ID = 'holdfast/test/orders';
+export const RESTORE_SECRET_ID = 'holdfast/test/orders-restore';
 
 /** A real server with the sample in it (small), and the whole deployment beside it. */
 export interface Pipeline {
@@ -33,6 +35,16 @@ export interface Pipeline {
   changePlan(changes: Changes<SourcePlan>): SourcePlan;
   /** Runs `{"source":"orders", …}` to its end. */
   run(input?: Record<string, unknown>): Promise<RunOutcome>;
+  /** Restores `{"source":"orders","database":"shop", …}` to the end. */
+  restore(input?: Record<string, unknown>): Promise<RestoreOutcome>;
+}
+
+export interface RestoreOutcome {
+  readonly execution: ExecutionView;
+  /** Undefined when the restore failed before it was planned. */
+  readonly record: RestoreRecord | undefined;
+  /** Alerts that were sent meanwhile. */
+  readonly alerts: Stack['plane']['sns']['messages'];
 }
 
 export interface RunOutcome {
@@ -87,7 +99,10 @@ async function startPipeline(directory: string, options: PipelineOptions): Promi
     bundles,
     clientsDirectory: clients.directory,
     plans: [plan],
-    secrets: { [SECRET_ID]: { username: sample.backup.user, password: sample.backup.password } },
+    secrets: {
+      [SECRET_ID]: { username: sample.backup.user, password: sample.backup.password },
+      [RESTORE_SECRET_ID]: { username: server.user, password: server.password },
+    },
     ...options.stack,
   });
   stack.plane.rds.registerInstance({
@@ -95,9 +110,7 @@ async function startPipeline(directory: string, options: PipelineOptions): Promi
     engineVersion: `${server.major}`,
     host: server.host,
     port: server.port,
-    copy: ({ destination }) =>
-      copyCluster({ connection: server, dataDirectory: server.dataDirectory, destination }),
-    deleteCopy: deleteClusterCopy,
+    ...dataOfServer(server),
   });
   return {
     server,
@@ -121,7 +134,26 @@ async function startPipeline(directory: string, options: PipelineOptions): Promi
         : undefined;
       return { execution, summary, alerts: stack.plane.sns.messages.slice(before) };
     },
+    async restore(input = {}) {
+      const before = stack.plane.sns.messages.length;
+      const execution = await stack.restore({ source: 'orders', database: 'shop', ...input });
+      const record = await readRestoreRecord(stack, execution);
+      return { execution, record, alerts: stack.plane.sns.messages.slice(before) };
+    },
   };
+}
+
+async function readRestoreRecord(
+  { objects }: Stack,
+  { executionArn }: ExecutionView,
+): Promise<RestoreRecord | undefined> {
+  for await (const { key } of objects.list('restores/')) {
+    if (!key.endsWith('/restore.json')) continue;
+    const found = await objects.get(key);
+    const record = RestoreRecord.parse(JSON.parse(String(found?.body)));
+    if (record.restore.executionArn === executionArn) return record;
+  }
+  return undefined;
 }
 
 function makePipelinePlan(
@@ -144,6 +176,7 @@ function makePipelinePlan(
         databases: ['shop'],
         kinds: ['logical'],
         snapshot: { pollSeconds: 1 },
+        restore: { auth: { type: 'secret', secretId: RESTORE_SECRET_ID } },
       },
       changes,
     ),

@@ -11,6 +11,14 @@ import {
   RetrieveArchiveEvent,
 } from '#contracts/restore.ts';
 import {
+  CheckRestoredServerEvent,
+  CleanUpServerEvent,
+  NotifyServerRestoreEvent,
+  PlanServerRestoreEvent,
+  ServerRestoreEvent,
+  ServerRestoreInput,
+} from '#contracts/restore-server.ts';
+import {
   ApplyRetentionEvent,
   BackupInput,
   CheckSnapshotEvent,
@@ -50,6 +58,13 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'clean-up-restore': CleanUpRestoreEvent,
   'notify-restore': NotifyRestoreEvent,
   'resume-restore': ObjectRestoreEvent,
+  'start-restore-server': ServerRestoreInput,
+  'plan-server-restore': PlanServerRestoreEvent,
+  'restore-server': ServerRestoreEvent,
+  'check-restored-server': CheckRestoredServerEvent,
+  'inspect-restored-server': CheckRestoredServerEvent,
+  'clean-up-server': CleanUpServerEvent,
+  'notify-server-restore': NotifyServerRestoreEvent,
   reconcile: z.object({ 'detail-type': z.literal('Scheduled Event') }),
 };
 

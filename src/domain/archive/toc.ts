@@ -87,11 +87,13 @@ const smallestEntryBytes = 80;
 /**
  * Reads the TOC of a head that is at hand as a whole, such as `toc.dump`.
  *
+ * `decode` turns names into text; by default as {@link textAt} does it.
+ *
  * @throws ArchiveCorrupt when the bytes are not exactly a header and a TOC.
  * @throws ArchiveUnsupported for another format than custom 1.12 to 1.16.
  */
-export function parseToc(head: Buffer): Toc {
-  const toc = new TocParser(Number.MAX_SAFE_INTEGER).parse(head);
+export function parseToc(head: Buffer, decode: (bytes: Buffer) => string = decodeText): Toc {
+  const toc = new TocParser(Number.MAX_SAFE_INTEGER, decode).parse(head);
   if (toc === undefined) {
     throw new ArchiveCorrupt(`the archive ends at byte ${head.length} in its table of contents`);
   }
@@ -101,6 +103,14 @@ export function parseToc(head: Buffer): Toc {
     );
   }
   return toc;
+}
+
+/** Where the first entry of a head begins; each one ends with its data offset, and the next follows. */
+export function firstEntryAt(head: Buffer): number {
+  const cursor = new HeadCursor(head, 0, head.length);
+  readHeader(cursor);
+  cursor.int(); // The number of entries.
+  return cursor.position;
 }
 
 /** The text at a range that a {@link TocEntry} gives. */
@@ -122,6 +132,7 @@ function decodeText(bytes: Buffer): string {
  */
 export class TocParser {
   readonly #maxHeadBytes: number;
+  readonly #decode: (bytes: Buffer) => string;
   readonly #entries: TocEntry[] = [];
   readonly #dumpIds = new Set<number>();
   #header: ArchiveHeader | undefined;
@@ -130,8 +141,9 @@ export class TocParser {
   #position = 0;
   #neededBytes = 0;
 
-  constructor(maxHeadBytes: number) {
+  constructor(maxHeadBytes: number, decode: (bytes: Buffer) => string = decodeText) {
     this.#maxHeadBytes = maxHeadBytes;
+    this.#decode = decode;
   }
 
   /** `bytes` begins where the archive begins. Answers the TOC once it is complete. */
@@ -147,7 +159,7 @@ export class TocParser {
   }
 
   #parse(bytes: Buffer): Toc {
-    const cursor = new HeadCursor(bytes, this.#position, this.#maxHeadBytes);
+    const cursor = new HeadCursor(bytes, this.#position, this.#maxHeadBytes, this.#decode);
     if (this.#header === undefined) {
       this.#header = readHeader(cursor);
       this.#position = cursor.position;
@@ -304,13 +316,15 @@ class MoreBytesNeeded extends Error {
 class HeadCursor {
   readonly #bytes: Buffer;
   readonly #maxHeadBytes: number;
+  readonly #decode: (bytes: Buffer) => string;
   position: number;
   intSizeBytes = 4;
 
-  constructor(bytes: Buffer, position: number, maxHeadBytes: number) {
+  constructor(bytes: Buffer, position: number, maxHeadBytes: number, decode = decodeText) {
     this.#bytes = bytes;
     this.position = position;
     this.#maxHeadBytes = maxHeadBytes;
+    this.#decode = decode;
   }
 
   corrupt(what: string): Error {
@@ -374,7 +388,8 @@ class HeadCursor {
 
   text(): string | undefined {
     const range = this.textRange();
-    return range && textAt(this.#bytes, range);
+    if (range === undefined) return undefined;
+    return this.#decode(this.#bytes.subarray(range.offset, range.offset + range.lengthBytes));
   }
 
   /** Oids and dependencies are written as decimal text. */

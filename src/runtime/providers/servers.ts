@@ -3,5 +3,4 @@ import { clientConfig } from '#adapters/aws-client.ts';
 import { makeServers } from '#adapters/servers.ts';
 import type { Servers } from '../ports.ts';
 
-export const provideServers = (): Servers =>
-  makeServers({ client: new RDSClient(clientConfig()) });
+export const provideServers = (): Servers => makeServers({ client: new RDSClient(clientConfig()) });

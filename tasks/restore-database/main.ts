@@ -1,0 +1,25 @@
+import { RestoreOrder } from '#contracts/restore.ts';
+import { parseRestoreKey } from '#domain/names.ts';
+import { parseRecord } from '#operations/records.ts';
+import { readVariable } from '#runtime/environment.ts';
+import { LOG } from '#runtime/log-events.ts';
+import { runTask } from '../run-task.ts';
+import { restoreDatabase } from './restore-database.ts';
+
+process.exitCode = await runTask<RestoreOrder>({
+  async load({ objects }, key) {
+    const found = parseRestoreKey(key)?.file === 'order.json' ? await objects.get(key) : undefined;
+    return found && parseRecord(RestoreOrder, found.body, key);
+  },
+  token: ({ taskToken, heartbeatSeconds }) => ({ taskToken, heartbeatSeconds }),
+  fields: ({ restore }) => ({ source: restore.source, restoreId: restore.restoreId }),
+  async work(order, deps, signal) {
+    const restored = await restoreDatabase(deps, {
+      order,
+      signal,
+      progressSeconds: readVariable('HOLDFAST_PROGRESS_SECONDS', process.env),
+    });
+    await deps.workflow.succeed(order.taskToken, restored);
+    deps.log.info(LOG.restoreFinished, { ...restored });
+  },
+});

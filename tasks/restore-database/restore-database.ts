@@ -1,0 +1,345 @@
+import type { Manifest } from '#contracts/manifest.ts';
+import type {
+  PlannedRestore,
+  RestoredDatabase,
+  RestoreOrder,
+  RestorePhase,
+  RestoreReport,
+} from '#contracts/restore.ts';
+import type { Connection } from '#contracts/source-plan.ts';
+import { Verification } from '#contracts/verification.ts';
+import { displayName } from '#domain/display-text.ts';
+import { backupKey, replacedDatabaseName, restoreKey } from '#domain/names.ts';
+import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
+import { archiveRoles } from '#domain/restore/archive-roles.ts';
+import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
+import { SQLSTATE, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { errorName, ObjectMissing, RestoreMismatch } from '#errors';
+import { loadManifest, parseRecord } from '#operations/records.ts';
+import { checkRestored } from '#operations/restore/check-restored.ts';
+import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
+import { type ArchiveAccess, openArchive } from '#operations/restore/open-archive.ts';
+import {
+  markRestored,
+  prepareTarget,
+  type TargetRequest,
+} from '#operations/restore/prepare-target.ts';
+import { presentInTarget } from '#operations/restore/present-in-target.ts';
+import { type RestoreProgress, restoreArchive } from '#operations/restore/restore-archive.ts';
+import { requireRoles } from '#operations/restore/restore-roles.ts';
+import { swapDatabase } from '#operations/restore/swap-database.ts';
+import { withSession } from '#operations/restore/target-server.ts';
+import { LOG } from '#runtime/log-events.ts';
+import type { Deps } from '#runtime/ports.ts';
+
+type Needs = Pick<Deps, 'clock' | 'log' | 'objects' | 'databases' | 'clients'>;
+
+export interface RestoreOptions {
+  readonly order: RestoreOrder;
+  readonly signal: AbortSignal;
+  readonly progressSeconds: number;
+}
+
+/**
+ * Restores one archive into one database and checks it. What fails is taken back here, unless the order
+ * says to keep it; a task that is killed on the way is cleaned up after by the state machine.
+ *
+ * Throws the named errors of the archive (ObjectMissing, ChecksumMismatch, ArchiveCorrupt …), of the
+ * selection, of the target, RestoreFailed, RestoreMismatch, SwapFailed, or the signal's reason.
+ */
+export async function restoreDatabase(
+  deps: Needs,
+  { order, signal, progressSeconds }: RestoreOptions,
+): Promise<RestoredDatabase> {
+  const { restore, connection } = order;
+  const began = deps.clock.now().getTime();
+  const phases = new PhaseTimes(deps);
+  const proof = await readProof(deps, restore);
+  const access = await openArchive(deps, { archive: restore.archive, signal, ...proof });
+  const present = await presentInTarget(deps, connection, restore);
+  const selected = requireSelection(access.head, access.toc, restore.selection, present);
+  deps.log.info(LOG.restoreStarted, {
+    restoreId: restore.restoreId,
+    database: restore.target.database,
+    entries: selected.ids.size,
+    archiveBytes: access.sizeBytes,
+  });
+  const request: TargetRequest = {
+    connection,
+    restoreId: restore.restoreId,
+    mode: restore.target.mode,
+    database: restore.target.database,
+    head: access.head,
+    toc: access.toc,
+    ids: selected.ids,
+    selection: restore.selection,
+    roles: restore.roles,
+  };
+  // Nothing has been made so far; from here on there is something to take back.
+  try {
+    const report = await restoreAndCheck(
+      deps,
+      { order, signal, progressSeconds, access, selected, request, phases },
+      proof.verification,
+    );
+    const reportKey = restoreKey(restore, 'report.json');
+    return {
+      database: report.database,
+      previousDatabase: report.previousDatabase,
+      reportKey,
+      tables: report.checks.rows.length,
+      rows: report.checks.rows.reduce((sum, { actual }) => sum + actual, 0),
+      bytesRead: report.bytesRead,
+      seconds: (deps.clock.now().getTime() - began) / 1000,
+      tolerated: report.tolerated.length,
+      warnings: report.warnings.length,
+    };
+  } catch (error) {
+    await takeBack(deps, restore, connection);
+    throw error;
+  }
+}
+
+interface Work extends RestoreOptions {
+  readonly access: ArchiveAccess;
+  readonly selected: SelectedEntries;
+  readonly request: TargetRequest;
+  readonly phases: PhaseTimes;
+}
+
+async function restoreAndCheck(
+  deps: Needs,
+  { order, signal, progressSeconds, access, selected, request, phases }: Work,
+  verification: Verification | undefined,
+): Promise<RestoreReport> {
+  const { restore, connection } = order;
+  const { head, toc } = access;
+  const dataOnly = restore.selection.only === 'data';
+  deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase: 'prepare' });
+  const { prepared, roles } = await phases.time('prepare', async () => ({
+    roles: dataOnly
+      ? { created: [], warnings: [] }
+      : await withSession(deps.databases, connection, connection.maintenanceDatabase, (session) =>
+          requireRoles(
+            session,
+            archiveRoles(head, toc, selected.ids),
+            restore.roles,
+            globalsOf(deps, restore),
+          ),
+        ),
+    prepared: await prepareTarget(deps, request),
+  }));
+  signal.throwIfAborted();
+  const done = await restoreArchive(deps, {
+    access,
+    ids: selected.ids,
+    connection,
+    database: request.database,
+    versionNumber: prepared.server.versionNumber,
+    jobs: restore.jobs,
+    roles: restore.roles,
+    dataOnly,
+    replica: dataOnly && (await mayActAsReplica(deps, connection, request.database)),
+    signal,
+    onPhase: (phase) => deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase }),
+    onProgress: progressLog(deps, restore, progressSeconds),
+  });
+  phases.add(...done.phases);
+  signal.throwIfAborted();
+  const { checks, warnings } = await phases.time('check', () =>
+    checkRestored(deps, {
+      connection,
+      database: request.database,
+      expected: archiveExpectations(head, toc, selected.ids),
+      expectedRows: verification?.level === 'full' ? verification.tables : undefined,
+      dataOnly,
+      jobs: restore.jobs,
+      signal,
+    }),
+  );
+  let report: RestoreReport = {
+    server: {
+      version: prepared.server.version,
+      versionNumber: prepared.server.versionNumber,
+    },
+    database: request.database,
+    previousDatabase: null,
+    archiveBytes: access.sizeBytes,
+    bytesRead: done.bytesRead,
+    checksum: done.checksum,
+    entries: done.entries,
+    phases: phases.all(),
+    tolerated: [...done.tolerated],
+    createdRoles: [...roles.created],
+    checks,
+    warnings: [
+      ...selected.warnings,
+      ...roles.warnings,
+      ...prepared.warnings,
+      ...done.warnings,
+      ...warnings,
+    ],
+  };
+  // Also of a restore that is not what it should be: the alert tells from it what is wrong.
+  await writeReport(deps, restore, report);
+  if (checks.problems.length > 0) {
+    throw new RestoreMismatch(
+      `the restored database is not what it should be: ${list(checks.problems)}`,
+    );
+  }
+  signal.throwIfAborted();
+  const late = await markRestored(deps, { ...request, origin: originOf(restore) });
+  report = { ...report, warnings: [...report.warnings, ...late] };
+  const { swapWith } = restore.target;
+  if (swapWith !== null) {
+    const swapped = await phases.time('swap', () =>
+      swapDatabase(deps, {
+        connection,
+        restored: request.database,
+        original: swapWith,
+        previous: replacedDatabaseName(swapWith, deps.clock.now()),
+      }),
+    );
+    report = {
+      ...report,
+      database: swapWith,
+      previousDatabase: swapped.previousDatabase,
+      warnings: [...report.warnings, ...swapped.warnings],
+      phases: phases.all(),
+    };
+  }
+  await writeReport(deps, restore, report);
+  return report;
+}
+
+/** What vouches for the archive. Of a quarantined one nothing does: it is read as anybody's. */
+async function readProof(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  { backup, source, trust }: PlannedRestore,
+): Promise<{ manifest?: Manifest; verification?: Verification }> {
+  if (!backup || trust === 'quarantined') return {};
+  const ref = { source, ...backup };
+  if (trust !== 'verified') {
+    try {
+      const found = await loadManifest(objects, ref);
+      return found ? { manifest: found.manifest } : {};
+    } catch (error) {
+      log.warn(LOG.failed, { ...ref, while: 'reading the manifest', error: errorName(error) });
+      return {};
+    }
+  }
+  const found = await loadManifest(objects, ref);
+  const key = backupKey(ref, 'verification.json');
+  const record = await objects.get(key);
+  if (!found) throw new ObjectMissing(`there is no ${backupKey(ref, 'manifest.json')} any more`);
+  if (!record) throw new ObjectMissing(`there is no ${key} any more`);
+  return {
+    manifest: found.manifest,
+    verification: parseRecord(Verification, record.body, key),
+  };
+}
+
+/** Reads `globals.sql` of the backup when it is wanted; a foreign archive has none. */
+function globalsOf({ objects }: Pick<Deps, 'objects'>, { source, backup }: PlannedRestore) {
+  if (!backup) return undefined;
+  return async () => {
+    const key = backupKey({ source, ...backup }, 'globals.sql');
+    const found = await objects.get(key);
+    if (!found) throw new ObjectMissing(`there is no ${key}`);
+    return found.body.toString('utf8');
+  };
+}
+
+async function takeBack(deps: Needs, restore: PlannedRestore, connection: Connection) {
+  const { restoreId, target, keepOnFailure } = restore;
+  try {
+    const cleanUp = await cleanUpTarget(deps, { connection, restoreId, target, keepOnFailure });
+    deps.log.warn(LOG.restoreCleanedUp, { restoreId, ...cleanUp });
+  } catch (error) {
+    // Clean Up Restore tries again, and says what is left if it cannot either.
+    deps.log.warn(LOG.failed, { restoreId, while: 'cleaning up', error: errorName(error) });
+  }
+}
+
+async function writeReport(
+  { objects }: Pick<Deps, 'objects'>,
+  restore: PlannedRestore,
+  report: RestoreReport,
+): Promise<void> {
+  await objects.put(restoreKey(restore, 'report.json'), JSON.stringify(report, null, 1), {
+    contentType: 'application/json',
+  });
+}
+
+/**
+ * Whether rows can be loaded as a replica applies them, without foreign keys and triggers. In tables that
+ * have both already, rows would otherwise have to come in an order, and would fire what fired before.
+ */
+async function mayActAsReplica(
+  { databases }: Pick<Deps, 'databases'>,
+  connection: Connection,
+  database: string,
+): Promise<boolean> {
+  return withSession(databases, connection, database, async (session) => {
+    try {
+      await session.query(
+        "SELECT pg_catalog.set_config('session_replication_role', 'replica', true)",
+      );
+      return true;
+    } catch (error) {
+      if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
+      return false;
+    }
+  });
+}
+
+function originOf({ source, backup, archive }: PlannedRestore): string {
+  return backup ? `${source}/${backup.database} ${backup.backupId}` : archive.key;
+}
+
+function list(problems: readonly string[]): string {
+  const shown = problems.slice(0, 5).join('; ');
+  return problems.length > 5 ? `${shown}; and ${problems.length - 5} more` : shown;
+}
+
+/** How long each phase took, in the order in which they began. */
+class PhaseTimes {
+  readonly #deps: Pick<Deps, 'clock'>;
+  readonly #times: { phase: RestorePhase; seconds: number }[] = [];
+
+  constructor(deps: Pick<Deps, 'clock'>) {
+    this.#deps = deps;
+  }
+
+  async time<T>(phase: RestorePhase, work: () => Promise<T>): Promise<T> {
+    const began = this.#deps.clock.now().getTime();
+    const result = await work();
+    const seconds = (this.#deps.clock.now().getTime() - began) / 1000;
+    this.#times.push({ phase, seconds });
+    return result;
+  }
+
+  add(...times: readonly { phase: RestorePhase; seconds: number }[]): void {
+    this.#times.push(...times);
+  }
+
+  all(): { phase: RestorePhase; seconds: number }[] {
+    return [...this.#times];
+  }
+}
+
+/** Logs progress at most every so many seconds. */
+function progressLog(
+  deps: Pick<Deps, 'clock' | 'log'>,
+  { restoreId, target }: PlannedRestore,
+  everySeconds: number,
+) {
+  const database = displayName(target.database);
+  let lastLogged = deps.clock.now().getTime();
+  return (progress: RestoreProgress) => {
+    const now = deps.clock.now().getTime();
+    if (now - lastLogged < everySeconds * 1000) return;
+    lastLogged = now;
+    deps.log.info(LOG.restoreProgress, { restoreId, database, ...progress });
+  };
+}
