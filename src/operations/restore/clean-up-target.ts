@@ -1,0 +1,111 @@
+import type { CleanUp, TargetMode } from '#contracts/restore.ts';
+import type { Connection } from '#contracts/source-plan.ts';
+import { displayName } from '#domain/display-text.ts';
+import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
+import { parseMark } from '#domain/restore/target-mark.ts';
+import { isRetryable } from '#errors';
+import type { Deps, Session } from '#runtime/ports.ts';
+import { emptyDatabase } from './empty-database.ts';
+import { draftName, dropDatabase, endOwnSessions, isOurs } from './prepare-target.ts';
+import { findDatabase, queryAsOwner, type TargetDatabase, withSession } from './target-server.ts';
+
+export interface CleanUpRequest {
+  readonly connection: Connection;
+  readonly restoreId: string;
+  readonly target: { readonly database: string; readonly mode: TargetMode };
+  readonly keepOnFailure: boolean;
+}
+
+/**
+ * Takes back what a failed restore made: a new database is dropped, an existing one is as empty as it was.
+ * Only what carries the mark of this very restore is touched; a database that was restored to the end has
+ * none any more and stays. Idempotent; also after the restoring task was killed.
+ *
+ * Answers `failed` with the reason when something is left. Throws only what may work when it is called again
+ * (DatabaseUnreachable, ConnectionLost …).
+ */
+export async function cleanUpTarget(
+  deps: Pick<Deps, 'databases'>,
+  request: CleanUpRequest,
+): Promise<CleanUp> {
+  const { connection, target, keepOnFailure } = request;
+  try {
+    return await withSession(
+      deps.databases,
+      connection,
+      connection.maintenanceDatabase,
+      async (session) => {
+        if (keepOnFailure) return await describeKept(session, request);
+        const draft = await findDatabase(session, draftName(request.restoreId));
+        if (draft && draft.name !== target.database) {
+          await dropDatabase(deps, session, connection, draft);
+        }
+        const there = await findDatabase(session, target.database);
+        if (!there) {
+          return nothingLeft(draft ? 'what had been begun was dropped' : 'there is no database');
+        }
+        return await takeBack(deps, session, there, request);
+      },
+    );
+  } catch (error) {
+    if (isRetryable(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    return { status: 'failed', detail: `${displayName(target.database)}: ${reason}` };
+  }
+}
+
+function nothingLeft(detail: string): CleanUp {
+  return { status: 'nothing-left', detail };
+}
+
+async function describeKept(
+  session: Session,
+  { restoreId, target }: CleanUpRequest,
+): Promise<CleanUp> {
+  const there = await findDatabase(session, target.database);
+  if (there && isOurs(parseMark(there.comment), restoreId)) {
+    return { status: 'kept', detail: `in the database ${displayName(target.database)}` };
+  }
+  return nothingLeft(`there is nothing of this restore in ${displayName(target.database)}`);
+}
+
+async function takeBack(
+  deps: Pick<Deps, 'databases'>,
+  session: Session,
+  there: TargetDatabase,
+  { connection, restoreId, target }: CleanUpRequest,
+): Promise<CleanUp> {
+  const name = displayName(there.name);
+  const mark = parseMark(there.comment);
+  if (mark?.state === 'restored' && mark.restoreId === restoreId) {
+    return nothingLeft(`the database ${name} is whole, and stays`);
+  }
+  const unmarkedDraft = !mark && there.name === draftName(restoreId);
+  if (!isOurs(mark, restoreId) && !unmarkedDraft) {
+    return nothingLeft(`the database ${name} is not of this restore, and was not touched`);
+  }
+  const before = mark?.state === 'in-progress' ? mark.before : undefined;
+  if (target.mode !== 'existing' && !before) {
+    await dropDatabase(deps, session, connection, there);
+    return { status: 'dropped', detail: `the database ${name}` };
+  }
+  if (!before) {
+    return { status: 'failed', detail: `${name}: its mark does not say what was there before` };
+  }
+  await endOwnSessions(session, there.name);
+  const left = await withSession(deps.databases, connection, there.name, (inside) =>
+    emptyDatabase(inside, before),
+  );
+  if (left.length > 0) {
+    const more = left.length > 5 ? ` and ${left.length - 5} more` : '';
+    return { status: 'failed', detail: `${name} still has ${left.slice(0, 5).join('; ')}${more}` };
+  }
+  // Last, so that a clean-up that is cut off can be done again.
+  const comment = before.comment === null ? 'NULL' : quoteLiteral(before.comment);
+  await queryAsOwner(
+    session,
+    there.owner,
+    `COMMENT ON DATABASE ${quoteIdentifier(there.name)} IS ${comment}`,
+  );
+  return { status: 'emptied', detail: `the database ${name}` };
+}

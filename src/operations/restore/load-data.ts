@@ -1,0 +1,275 @@
+import { type RunningProgram, startProgram } from '#adapters/programs.ts';
+import type { RestoreReport } from '#contracts/restore.ts';
+import type { Connection } from '#contracts/source-plan.ts';
+import type { DataBlock } from '#domain/archive/block-index.ts';
+import { cutHead } from '#domain/archive/cut-head.ts';
+import { combineCrc64Nvme, crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
+import { type ClientFailure, classifyRestoreFailure } from '#domain/restore/client-failure.ts';
+import {
+  type ByteRange,
+  coverWhole,
+  type DataShare,
+  planShares,
+  rangesOf,
+} from '#domain/restore/data-shares.ts';
+import { AuthenticationFailed, ChecksumMismatch } from '#errors';
+import type { Deps } from '#runtime/ports.ts';
+import type { ArchiveAccess } from './open-archive.ts';
+
+export interface LoadDataOptions {
+  readonly access: ArchiveAccess;
+  /** Client to load with. */
+  readonly major: number;
+  /** Major of the server: an older one than the client's is not told what it does not know. */
+  readonly serverMajor: number;
+  /** Entries; those without a data block are somebody else's. */
+  readonly ids: ReadonlySet<number>;
+  readonly connection: Connection;
+  readonly database: string;
+  readonly jobs: number;
+  readonly roleName?: string | undefined;
+  /** Without triggers and foreign keys, as a replica applies rows; needs a superuser or rds_superuser. */
+  readonly replica: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((progress: { bytes: number; totalBytes: number }) => void) | undefined;
+}
+
+export interface LoadedData {
+  readonly bytesRead: number;
+  readonly checksum: RestoreReport['checksum'];
+  readonly warnings: readonly string[];
+}
+
+/** pg_restore 17 and newer set it without asking; servers before 17 do not know it. */
+const TRANSACTION_TIMEOUT_SINCE = 17;
+/** Tries to connect, where the server has no connection to give. */
+const CONNECT_TRIES = 4;
+const CONNECT_PAUSE_MILLISECONDS = 1_000;
+
+/**
+ * Loads rows and large objects by several pg_restore at a time. Each is fed on its standard input with a head
+ * that has its entries alone, followed by their blocks from ranged GETs: nothing is written to a disk, nothing
+ * is read that is not wanted, and pg_restore skips nothing. As bytes go by, their CRC-64 is computed; when the
+ * whole archive has gone by, it must be the archive's.
+ *
+ * Throws TargetFull, ConnectionLost, DatabaseUnreachable, AuthenticationFailed, InsufficientPrivilege,
+ * RestoreFailed, ChecksumMismatch, what reading the archive throws, or the signal's reason; no process is
+ * left then.
+ */
+export async function loadData(
+  deps: Pick<Deps, 'databases' | 'clients' | 'clock'>,
+  options: LoadDataOptions,
+): Promise<LoadedData> {
+  const load = new DataLoad(deps, options);
+  return load.run();
+}
+
+class DataLoad {
+  readonly #deps: Pick<Deps, 'databases' | 'clients' | 'clock'>;
+  readonly #options: LoadDataOptions;
+  readonly #totalBytes: number;
+  readonly #waiting: DataShare[];
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #checked: { range: ByteRange; crc: bigint }[] = [];
+  readonly #warnings: string[] = [];
+  #workers = 0;
+  #bytesRead = 0;
+  #bytesDone = 0;
+
+  constructor(deps: Pick<Deps, 'databases' | 'clients' | 'clock'>, options: LoadDataOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    const { access, ids, jobs, signal } = options;
+    const byId = new Map(access.blocks.map((block) => [block.dumpId, block]));
+    // pg_restore asks for data in the order of the entries, whatever the file's.
+    const blocks = access.toc.entries.flatMap(({ dumpId }): DataBlock[] => {
+      const block = ids.has(dumpId) ? byId.get(dumpId) : undefined;
+      return block ? [block] : [];
+    });
+    this.#totalBytes = blocks.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    this.#waiting = planShares(blocks, jobs);
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
+  }
+
+  async run(): Promise<LoadedData> {
+    const { jobs, signal } = this.#options;
+    this.#workers = Math.min(jobs, this.#waiting.length);
+    let failure: { error: unknown } | undefined;
+    const work = async () => {
+      try {
+        await this.#work();
+      } catch (error) {
+        failure ??= { error };
+        this.#stop.abort(error);
+      }
+    };
+    await Promise.all(Array.from({ length: this.#workers }, work));
+    signal.throwIfAborted();
+    if (failure !== undefined) throw failure.error;
+    return {
+      bytesRead: this.#bytesRead,
+      checksum: this.#compareChecksum(),
+      warnings: this.#warnings,
+    };
+  }
+
+  async #work(): Promise<void> {
+    for (let share = this.#waiting.shift(); share !== undefined; share = this.#waiting.shift()) {
+      if (!(await this.#loadShare(share))) return;
+    }
+  }
+
+  /** False: the server has no connection for this worker, the others do its work. */
+  async #loadShare(share: DataShare): Promise<boolean> {
+    let refresh = false;
+    for (let attempt = 1; ; attempt += 1) {
+      this.#signal.throwIfAborted();
+      const failed = await this.#runClient(share, refresh);
+      if (failed === undefined) return true;
+      const { error, atConnect, tooManyConnections } = failed;
+      // What may have loaded something is never tried twice.
+      if (!atConnect) throw error;
+      if (error.name === AuthenticationFailed.errorName) {
+        // The password may have been rotated since the secret was cached.
+        if (refresh) throw error;
+        refresh = true;
+        continue;
+      }
+      if (tooManyConnections && this.#workers > 1) {
+        this.#workers -= 1;
+        this.#waiting.unshift(share);
+        this.#warnings.push(
+          `the server has too few connections: ${this.#workers} jobs loaded data`,
+        );
+        return false;
+      }
+      if (attempt >= CONNECT_TRIES || !error.retryable) throw error;
+      await this.#deps.clock.sleep(CONNECT_PAUSE_MILLISECONDS * 2 ** attempt, this.#signal);
+    }
+  }
+
+  async #runClient(share: DataShare, refresh: boolean): Promise<ClientFailure | undefined> {
+    const { databases, clients } = this.#deps;
+    const { access, major, serverMajor, connection, database, roleName, replica } = this.#options;
+    // Right before each start: an IAM token is valid for 15 minutes, and a load takes hours.
+    const { environment, secrets } = await databases.clientEnvironment(connection, database, {
+      refresh,
+    });
+    const knowsAllSettings = serverMajor >= TRANSACTION_TIMEOUT_SINCE;
+    const program = startProgram({
+      path: clients.program(major, 'pg_restore'),
+      args: [
+        '--data-only',
+        '--no-password',
+        `--dbname=${connectionString(database)}`,
+        ...(knowsAllSettings ? ['--exit-on-error'] : []),
+        ...(roleName === undefined ? [] : [`--role=${roleName}`]),
+      ],
+      environment: {
+        ...environment,
+        ...(replica ? { PGOPTIONS: '-c session_replication_role=replica' } : {}),
+      },
+      secrets,
+      signal: this.#signal,
+    });
+    program.stdout.resume();
+    const doneBefore = this.#bytesDone;
+    let feeding: unknown;
+    let checked: { range: ByteRange; crc: bigint }[] = [];
+    try {
+      const ids = new Set(share.blocks.map(({ dumpId }) => dumpId));
+      await write(program, cutHead(access.head, access.toc, ids));
+      checked = await this.#feed(program, share);
+    } catch (error) {
+      feeding = error;
+      program.stop();
+    }
+    program.stdin.end();
+    const end = await program.ended;
+    this.#signal.throwIfAborted();
+    // The archive could not be read: what pg_restore says of it is only what followed.
+    if (feeding !== undefined) throw feeding;
+    if (end.exitCode !== 0) {
+      const [first] = share.blocks;
+      const failed = classifyRestoreFailure(`entry ${first?.dumpId}`, end);
+      if (failed) {
+        this.#bytesDone = doneBefore;
+        return failed;
+      }
+    }
+    this.#checked.push(...checked);
+    return undefined;
+  }
+
+  /** Streams the share's blocks into the program; ends early when the program is gone. */
+  async #feed(
+    program: RunningProgram,
+    share: DataShare,
+  ): Promise<{ range: ByteRange; crc: bigint }[]> {
+    const { access, onProgress } = this.#options;
+    const checked: { range: ByteRange; crc: bigint }[] = [];
+    for (const range of rangesOf(share.blocks)) {
+      let crc = 0n;
+      let position = range.start;
+      const body = access.read(range.start, range.end);
+      const cut = () => body.destroy();
+      this.#signal.addEventListener('abort', cut, { once: true });
+      try {
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          this.#signal.throwIfAborted();
+          crc = crc64Nvme(chunk, crc);
+          position += chunk.length;
+          this.#bytesRead += chunk.length;
+          this.#bytesDone += chunk.length;
+          if (!(await write(program, chunk))) return [];
+          onProgress?.({ bytes: this.#bytesDone, totalBytes: this.#totalBytes });
+        }
+      } finally {
+        this.#signal.removeEventListener('abort', cut);
+      }
+      if (position !== range.end) {
+        throw new ChecksumMismatch(
+          `the archive gave ${position - range.start} bytes from byte ${range.start}, not ${range.end - range.start}`,
+        );
+      }
+      checked.push({ range, crc });
+    }
+    return checked;
+  }
+
+  #compareChecksum(): RestoreReport['checksum'] {
+    const { head, sizeBytes, crc64nvme } = this.#options.access;
+    const ranges = this.#checked.map(({ range }) => range);
+    if (!coverWhole(ranges, head.length, sizeBytes)) return 'not-whole';
+    if (crc64nvme === undefined) return 'unknown';
+    const sorted = this.#checked.toSorted((a, b) => a.range.start - b.range.start);
+    const crc = sorted.reduce(
+      (before, { range, crc: next }) => combineCrc64Nvme(before, next, range.end - range.start),
+      crc64Nvme(head),
+    );
+    if (toBase64(crc) === crc64nvme) return 'matched';
+    throw new ChecksumMismatch(
+      `the archive that was read has CRC-64 ${toBase64(crc)}, and should have ${crc64nvme}`,
+      { remedy: 'do not use what was restored' },
+    );
+  }
+}
+
+/** Waits until the program takes more; false when it is gone. */
+async function write({ stdin }: RunningProgram, chunk: Buffer): Promise<boolean> {
+  if (stdin.destroyed) return false;
+  if (stdin.write(chunk)) return true;
+  return new Promise((resolve) => {
+    const settle = () => {
+      stdin.off('drain', settle).off('close', settle);
+      resolve(!stdin.destroyed);
+    };
+    stdin.on('drain', settle).on('close', settle);
+  });
+}
+
+/** As an argument, a name with "=" would be taken for a connection string: so it becomes one. */
+function connectionString(database: string): string {
+  return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}

@@ -1,0 +1,500 @@
+import type { RoleHandling, Selection, TargetMode } from '#contracts/restore.ts';
+import type { Connection } from '#contracts/source-plan.ts';
+import type { Toc } from '#domain/archive/toc.ts';
+import { displayName } from '#domain/display-text.ts';
+import { restoredDatabaseName } from '#domain/names.ts';
+import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
+import {
+  type ArchivedDatabase,
+  archivedDatabase,
+  createDatabaseStatement,
+  type DatabaseStatement,
+} from '#domain/restore/database-definition.ts';
+import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
+import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import {
+  type BeforeRestore,
+  markAsRestored,
+  markInProgress,
+  parseMark,
+  type TargetMark,
+} from '#domain/restore/target-mark.ts';
+import { describeObjects } from '#domain/restore/user-objects.ts';
+import {
+  DatabaseNotFound,
+  DependencyMissing,
+  InsufficientPrivilege,
+  InvalidInput,
+  TargetFull,
+  TargetNotEmpty,
+  TargetUnsuitable,
+} from '#errors';
+import type { Deps, Session } from '#runtime/ports.ts';
+import {
+  countLargeObjects,
+  dropSubscriptions,
+  emptyDatabase,
+  findTables,
+  recordBefore,
+  tableName,
+  tablesWithRows,
+  userObjects,
+} from './empty-database.ts';
+import {
+  findDatabase,
+  inspectTargetServer,
+  queryAsOwner,
+  type TargetDatabase,
+  type TargetServer,
+  withSession,
+} from './target-server.ts';
+
+export interface TargetRequest {
+  readonly connection: Connection;
+  readonly restoreId: string;
+  readonly mode: TargetMode;
+  readonly database: string;
+  /** What the archive's table of contents was parsed from. */
+  readonly head: Buffer;
+  readonly toc: Toc;
+  /** Dump ids that are restored. */
+  readonly ids: ReadonlySet<number>;
+  readonly selection: Pick<Selection, 'tables' | 'schemas' | 'only' | 'without'>;
+  readonly roles: Pick<RoleHandling, 'noOwner' | 'role'>;
+}
+
+export interface PreparedTarget {
+  readonly server: TargetServer;
+  /** What was in an existing database; undefined for a new one. */
+  readonly before: BeforeRestore | undefined;
+  readonly warnings: readonly string[];
+}
+
+const NAME_BYTES = 63;
+/** SQLSTATEs of CREATE DATABASE for an encoding, a locale or a provider that the server does not have. */
+const NO_SUCH_LOCALE: readonly string[] = [
+  SQLSTATE.wrongObjectType,
+  SQLSTATE.invalidParameterValue,
+  SQLSTATE.featureNotSupported,
+  SQLSTATE.undefinedObject,
+];
+
+/**
+ * Makes the database of a restore, or makes sure that an existing one is empty, and marks it as this
+ * restore's (see domain/restore/target-mark.ts). Called again for the same restore it starts over:
+ * what an earlier try left is dropped or emptied first. Nothing without the mark is changed.
+ *
+ * Throws TargetNotEmpty, TargetUnsuitable, TargetFull, DatabaseNotFound, DependencyMissing, InvalidInput,
+ * InsufficientPrivilege, and what `databases.connect` throws.
+ */
+export async function prepareTarget(
+  { databases }: Pick<Deps, 'databases'>,
+  request: TargetRequest,
+): Promise<PreparedTarget> {
+  const { connection, database, mode } = request;
+  checkName(database);
+  return withSession(databases, connection, connection.maintenanceDatabase, async (session) => {
+    const server = await inspectTargetServer(session);
+    if (server.isReplica) {
+      throw new TargetUnsuitable('the target server is a replica: it takes no writes', {
+        remedy: 'restore to its primary',
+      });
+    }
+    const there = await findDatabase(session, database);
+    if (mode === 'existing') return prepareExisting({ databases }, session, server, there, request);
+    const { warnings, archived } = await makeDatabase({ databases }, session, server, there, request);
+    if (isWhole(request)) {
+      const early = archived.statements.filter(({ when }) => when === 'early');
+      warnings.push(...(await applyStatements(session, early, database, server.role)));
+    }
+    const { role } = request.roles;
+    // Otherwise the role could not make anything in the schema public.
+    if (role !== undefined) await giveAway(session, database, role);
+    return { server, before: undefined, warnings };
+  });
+}
+
+/** PostgreSQL would cut a longer name without an error, and another database would be meant. */
+function checkName(database: string): void {
+  const bytes = Buffer.byteLength(database);
+  if (bytes > 0 && bytes <= NAME_BYTES && !database.includes('\0')) return;
+  throw new InvalidInput(
+    `${displayName(database)} cannot be a database: its name has ${bytes} bytes`,
+    { remedy: `give target.database a name of at most ${NAME_BYTES} bytes` },
+  );
+}
+
+/** Whether the restore is of the database as a whole, settings and grants of its own included. */
+function isWhole({ selection }: Pick<TargetRequest, 'selection'>): boolean {
+  const { tables, schemas, only } = selection;
+  return tables === undefined && schemas === undefined && only !== 'data';
+}
+
+/**
+ * A new database that is empty and carries the mark. It is made under a name that has the restore's id in
+ * it, marked, and then renamed: at no moment is there one of the wanted name that nobody knows.
+ */
+async function makeDatabase(
+  { databases }: Pick<Deps, 'databases'>,
+  session: Session,
+  server: TargetServer,
+  there: TargetDatabase | undefined,
+  request: TargetRequest,
+): Promise<{ warnings: string[]; archived: ArchivedDatabase }> {
+  const { connection, database, restoreId, head, toc } = request;
+  const draft = draftName(restoreId);
+  if (there && there.name !== draft) {
+    const mark = parseMark(there.comment);
+    if (!isOurs(mark, restoreId)) throw taken(there, mark);
+    await dropDatabase({ databases }, session, connection, there);
+  }
+  const left = await findDatabase(session, draft);
+  if (left) await dropDatabase({ databases }, session, connection, left);
+
+  const archived = archivedDatabase(head, toc);
+  const { sql, warnings } = createDatabaseStatement(draft, archived, {
+    versionNumber: server.versionNumber,
+    hasTablespace: await usableTablespaces(session),
+  });
+  try {
+    await session.query(sql);
+  } catch (error) {
+    throw creationFailed(error, database, archived, server);
+  }
+  const mark = quoteLiteral(markInProgress(restoreId));
+  await session.query(`COMMENT ON DATABASE ${quoteIdentifier(draft)} IS ${mark}`);
+  if (draft !== database) {
+    await session.query(
+      `ALTER DATABASE ${quoteIdentifier(draft)} RENAME TO ${quoteIdentifier(database)}`,
+    );
+  }
+  return { warnings: [...archived.warnings, ...warnings], archived };
+}
+
+/** Format: `holdfast_restored_<restoreId>`: what a database is called until it is marked. */
+export function draftName(restoreId: string): string {
+  return restoredDatabaseName('holdfast', restoreId);
+}
+
+export function isOurs(mark: TargetMark | undefined, restoreId: string): boolean {
+  return mark?.state === 'in-progress' && mark.restoreId === restoreId;
+}
+
+function taken({ name }: TargetDatabase, mark: TargetMark | undefined): Error {
+  const whose =
+    mark?.state === 'in-progress'
+      ? `, where the restore ${mark.restoreId} is at work or was cut off`
+      : '';
+  return new TargetNotEmpty(`there is a database ${displayName(name)} already${whose}`, {
+    remedy: 'give another target.database, or drop it yourself',
+  });
+}
+
+/** Drops a database of ours whoever is connected to it. */
+export async function dropDatabase(
+  { databases }: Pick<Deps, 'databases'>,
+  session: Session,
+  connection: Connection,
+  { name, owner }: Pick<TargetDatabase, 'name' | 'owner'>,
+): Promise<void> {
+  const drop = () =>
+    queryAsOwner(session, owner, `DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE)`);
+  try {
+    await drop();
+  } catch (error) {
+    if (sqlStateOf(error) !== SQLSTATE.objectInUse) throw error;
+    // Subscriptions keep a database from being dropped.
+    await withSession(databases, connection, name, dropSubscriptions);
+    await drop();
+  }
+}
+
+async function usableTablespaces(session: Session): Promise<(name: string) => boolean> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT spcname::pg_catalog.text AS "name" FROM pg_catalog.pg_tablespace
+     WHERE pg_catalog.has_tablespace_privilege(oid, 'CREATE')`,
+  );
+  const names = new Set(rows.map(({ name }) => name));
+  return (name) => names.has(name);
+}
+
+function creationFailed(
+  error: unknown,
+  database: string,
+  archived: ArchivedDatabase,
+  { role, version }: TargetServer,
+): unknown {
+  const state = sqlStateOf(error) ?? '';
+  const said = serverMessage(error);
+  if (state === SQLSTATE.insufficientPrivilege) {
+    return new InsufficientPrivilege(
+      `the role ${displayName(role)} may not create the database ${displayName(database)}: ${said}`,
+      { remedy: `run as an administrator: ALTER ROLE ${quoteIdentifier(role)} CREATEDB`, cause: error },
+    );
+  }
+  if (state === SQLSTATE.diskFull) {
+    return new TargetFull(`cannot create ${displayName(database)}: ${said}`, { cause: error });
+  }
+  if (!NO_SUCH_LOCALE.includes(state)) return error;
+  const wanted = [...archived.options].map(([option, value]) => `${option} ${value}`).join(', ');
+  return new TargetUnsuitable(
+    `PostgreSQL ${version} cannot create a database with ENCODING ${archived.encoding ?? 'of its own'}, ${wanted}: ${said}`,
+    {
+      remedy:
+        'create an empty database with a locale that this server has, and restore into it with target.mode "existing"',
+      cause: error,
+    },
+  );
+}
+
+async function giveAway(session: Session, database: string, role: string): Promise<void> {
+  try {
+    await session.query(
+      `ALTER DATABASE ${quoteIdentifier(database)} OWNER TO ${quoteIdentifier(role)}`,
+    );
+  } catch (error) {
+    if (sqlStateOf(error) === undefined) throw error;
+    throw new InsufficientPrivilege(
+      `the database cannot be given to roles.role ${displayName(role)}: ${serverMessage(error)}`,
+      {
+        remedy: `create the role, and run as an administrator: GRANT ${quoteIdentifier(role)} TO the restoring role`,
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Runs statements about the database; what the server refuses becomes a warning. */
+async function applyStatements(
+  session: Session,
+  statements: readonly DatabaseStatement[],
+  database: string,
+  self: string,
+): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const { sql, summary, grantor } of statements) {
+    try {
+      if (grantor !== undefined && grantor !== self) {
+        await session.query(`SET ROLE ${quoteIdentifier(grantor)}`);
+      }
+      await session.query(sql(database));
+    } catch (error) {
+      if (sqlStateOf(error) === undefined) throw error;
+      warnings.push(
+        `of the database's own properties, the server refused ${summary}: ${serverMessage(error)}`,
+      );
+    } finally {
+      if (grantor !== undefined) await session.query('RESET ROLE');
+    }
+  }
+  return warnings;
+}
+
+async function prepareExisting(
+  { databases }: Pick<Deps, 'databases'>,
+  session: Session,
+  server: TargetServer,
+  there: TargetDatabase | undefined,
+  request: TargetRequest,
+): Promise<PreparedTarget> {
+  const { connection, database, restoreId, head, toc } = request;
+  if (!there) {
+    throw new DatabaseNotFound(`there is no database ${displayName(database)} on the target`, {
+      remedy: 'create it, or restore with target.mode "new"',
+    });
+  }
+  const mark = parseMark(there.comment);
+  if (mark?.state === 'in-progress' && mark.restoreId !== restoreId) throw taken(there, mark);
+  const archived = archivedDatabase(head, toc);
+  const earlier = mark?.state === 'in-progress' ? mark.before : undefined;
+  if (earlier) await endOwnSessions(session, database);
+
+  return withSession(databases, connection, database, async (inside) => {
+    const warnings = await checkEncoding(inside, archived, there);
+    if (earlier) {
+      const left = await emptyDatabase(inside, earlier);
+      if (left.length > 0) {
+        throw new TargetNotEmpty(
+          `an earlier try of this restore left what cannot be removed: ${left.slice(0, 5).join('; ')}`,
+        );
+      }
+    }
+    const loaded = await checkEmpty(inside, request);
+    const before = earlier ?? {
+      ...(await recordBefore(inside, there.comment)),
+      ...(loaded ? { loaded } : {}),
+    };
+    await setMark(session, there, markInProgress(restoreId, before), server);
+    if (isWhole(request) && archived.statements.length > 0) {
+      const kept = archived.statements.map(({ summary }) => summary).join('; ');
+      warnings.push(
+        `the database was there before and keeps its own properties; the archive has: ${kept}`,
+      );
+    }
+    return { server, before, warnings };
+  });
+}
+
+/** A task of the same restore that was taken for dead must not go on writing. */
+export async function endOwnSessions(session: Session, database: string): Promise<void> {
+  await session.query(
+    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+     WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND usename = current_user
+       AND application_name = pg_catalog.current_setting('application_name')`,
+    [database],
+  );
+}
+
+async function setMark(
+  session: Session,
+  { name, owner }: TargetDatabase,
+  comment: string | null,
+  { role }: Pick<TargetServer, 'role'>,
+): Promise<void> {
+  const text = comment === null ? 'NULL' : quoteLiteral(comment);
+  try {
+    await queryAsOwner(session, owner, `COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${text}`);
+  } catch (error) {
+    if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
+    throw new InsufficientPrivilege(
+      `the role ${displayName(role)} does not own the database ${displayName(name)}: it could not take back what it restores`,
+      {
+        remedy: `run as an administrator: GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(role)}`,
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Throws TargetUnsuitable where the database cannot hold the archive's characters. Answers warnings. */
+async function checkEncoding(
+  inside: Session,
+  { encoding }: ArchivedDatabase,
+  { name, encoding: own }: TargetDatabase,
+): Promise<string[]> {
+  if (encoding === undefined || encoding === own) return [];
+  if (own === 'UTF8' && encoding === 'SQL_ASCII') {
+    return ['the archive has no encoding (SQL_ASCII): a text that is not UTF8 makes the restore fail'];
+  }
+  const [row] = await inside.query<{ convertible: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_conversion WHERE condefault
+       AND conforencoding = pg_catalog.pg_char_to_encoding($1)
+       AND contoencoding = pg_catalog.pg_char_to_encoding($2)) AS "convertible"`,
+    [encoding, own],
+  );
+  if (own === 'UTF8' && row?.convertible) return [];
+  throw new TargetUnsuitable(
+    `the archive is in ${encoding}, the database ${displayName(name)} in ${own}`,
+    { remedy: `create the database with ENCODING '${encoding}' or 'UTF8'` },
+  );
+}
+
+/**
+ * Throws TargetNotEmpty with what was found. For data alone: when the tables have rows, and
+ * DependencyMissing when one is not there; answers what is going to be loaded then.
+ */
+async function checkEmpty(
+  inside: Session,
+  { database, head, toc, ids, selection }: TargetRequest,
+): Promise<BeforeRestore['loaded']> {
+  const what = `the database ${displayName(database)}`;
+  if (selection.only !== 'data') {
+    const objects = (await userObjects(inside)).filter(({ type }) => type !== 'extension');
+    const found = describeObjects(objects, await countLargeObjects(inside));
+    if (found === '') return undefined;
+    throw new TargetNotEmpty(`${what} has ${found}`, {
+      remedy: 'restore into an empty database, or under a new name',
+    });
+  }
+  const { tables } = archiveExpectations(head, toc, ids);
+  const names = tables.map(({ schema, table }): [string, string] => [schema, table]);
+  const known = await findTables(inside, names);
+  const missing = known.filter(({ owner }) => owner === null);
+  if (missing.length > 0) {
+    throw new DependencyMissing(
+      `${what} lacks ${enumerate(missing.map(tableName))}, whose data are to be restored`,
+      { remedy: 'create the tables first, or restore with their definitions (without "only")' },
+    );
+  }
+  const filled = await tablesWithRows(inside, known);
+  if (filled.length > 0) {
+    throw new TargetNotEmpty(`${what} has rows in ${enumerate(filled.map(tableName))}`, {
+      remedy: 'empty these tables first',
+    });
+  }
+  const largeObjects = toc.entries.some(({ dumpId, desc }) => desc === 'BLOBS' && ids.has(dumpId));
+  const total = largeObjects ? await countLargeObjects(inside) : 0;
+  if (total > 0) throw new TargetNotEmpty(`${what} has ${total} large objects`);
+  return { tables: names, largeObjects };
+}
+
+/** `a, b and 3 more` */
+function enumerate(names: readonly string[]): string {
+  const shown = names.slice(0, 10).join(', ');
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}
+
+/**
+ * Gives the restored and checked database what it is to have in the end: grants, settings that would have
+ * stood in the way, owner, and the comment that says where it came from instead of the mark. From here on
+ * no clean-up touches it. An existing database gets back the comment that it had. `origin`: as in
+ * `markAsRestored`. Answers warnings: what the server refused.
+ */
+export async function markRestored(
+  { databases }: Pick<Deps, 'databases'>,
+  request: TargetRequest & { readonly origin: string },
+): Promise<readonly string[]> {
+  const { connection, database, restoreId, head, toc, selection, roles } = request;
+  return withSession(databases, connection, connection.maintenanceDatabase, async (session) => {
+    const server = await inspectTargetServer(session);
+    const there = await findDatabase(session, database);
+    const mark = parseMark(there?.comment ?? null);
+    if (!there || mark?.state !== 'in-progress' || mark.restoreId !== restoreId) {
+      throw new TargetNotEmpty(
+        `the database ${displayName(database)} does not carry the mark of the restore ${restoreId} any more`,
+        { remedy: 'find out who dropped or changed it, and start again' },
+      );
+    }
+    if (mark.before) {
+      await setMark(session, there, mark.before.comment, server);
+      return [];
+    }
+    const archived = archivedDatabase(head, toc);
+    const whole = isWhole(request);
+    const wanted = whole ? archived.statements.filter(({ when }) => when === 'late') : [];
+    const without = new Set<string>(selection.without);
+    const [last, first] = [
+      wanted.filter(({ kind }) => kind === 'property'),
+      wanted.filter(({ kind }) => kind !== 'property'),
+    ];
+    const apply = (statements: readonly DatabaseStatement[]) =>
+      applyStatements(session, statements, database, server.role);
+    const kept = first.filter(({ kind }) => kind !== 'privilege' || !without.has('privileges'));
+    const warnings = await apply(kept);
+    const comment = whole && !without.has('comments') ? archived.comment : undefined;
+    // The mark is taken off before the owner changes, after which we may not be allowed to.
+    await setMark(session, there, markAsRestored(request.origin, restoreId, comment), server);
+    warnings.push(...(await apply(last)));
+    if (whole && !roles.noOwner && roles.role === undefined && archived.owner !== undefined) {
+      warnings.push(...(await changeOwner(session, there, archived.owner)));
+    }
+    return warnings;
+  });
+}
+
+async function changeOwner(
+  session: Session,
+  { name, owner: now }: TargetDatabase,
+  owner: string,
+): Promise<string[]> {
+  if (owner === now) return [];
+  try {
+    await session.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(owner)}`);
+    return [];
+  } catch (error) {
+    if (sqlStateOf(error) === undefined) throw error;
+    return [
+      `the database belongs to ${displayName(now)}, not to ${displayName(owner)} as it did: ${serverMessage(error)}`,
+    ];
+  }
+}
