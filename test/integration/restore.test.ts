@@ -1,30 +1,243 @@
-import { describe, expect, it } from 'vitest';
-import { restoreKey } from '#domain/names.ts';
-import { withClient } from '#test/postgres.ts';
-import { usePipeline } from '#test/stack.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { SourcePlan } from '#contracts/source-plan.ts';
+import { type BackupRef, backupKey } from '#domain/names.ts';
+import { tableContents } from '#local/sample-database/table-contents.ts';
+import { LOCAL } from '#local/stack.ts';
+import { storedBytes } from '#test/failure-case.ts';
+import { runClient, withClient } from '#test/postgres.ts';
+import { listBackups, type RestoreOutcome, usePipeline } from '#test/stack.ts';
 
 const pipeline = usePipeline();
+let backup: BackupRef;
+let original: Awaited<ReturnType<typeof contentsOf>>;
 
-const rowsOf = (database: string, sql: string) =>
+beforeAll(async () => {
+  const { execution } = await pipeline().run();
+  expect(execution.status).toBe('SUCCEEDED');
+  const [backupId = ''] = (await listBackups(pipeline())).keys();
+  backup = { source: 'orders', database: 'shop', backupId };
+  original = await contentsOf('shop');
+}, 60_000);
+
+const query = (database: string, sql: string) =>
   withClient(pipeline().server, database, async (client) => (await client.query(sql)).rows);
 
-describe('restoring through the real state machine, function and task', () => {
-  it('makes the database again beside the original, checks it and says so', async () => {
-    await pipeline().run();
-    const { execution, record, alerts } = await pipeline().restore();
-    expect(execution).toMatchObject({ status: 'SUCCEEDED' });
-    expect(record).toMatchObject({
-      status: 'SUCCEEDED',
-      report: { checksum: 'matched', checks: { problems: [] }, tolerated: [] },
+/** Schema by pg_dump, and a fingerprint of the rows of every table. */
+async function contentsOf(database: string) {
+  const { server } = pipeline();
+  const dump = await runClient('pg_dump', ['--schema-only', `--dbname=${database}`], { server });
+  expect(dump.exitCode).toBe(0);
+  return {
+    // pg_dump puts a random word into \restrict and \unrestrict.
+    schema: dump.stdout.toString().replaceAll(/^\\(un)?restrict .*$/gm, ''),
+    tables: await withClient(server, database, tableContents),
+    largeObjects: await query(
+      database,
+      'SELECT oid, md5(lo_get(oid)), lomowner::regrole::text FROM pg_largeobject_metadata ORDER BY oid',
+    ),
+    sequences: await query(
+      database,
+      'SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2',
+    ),
+  };
+}
+
+async function databases(): Promise<string[]> {
+  const rows = await query('postgres', 'SELECT datname FROM pg_database ORDER BY 1');
+  return rows.map(({ datname }) => String(datname));
+}
+
+function reportOf({ execution, record }: RestoreOutcome) {
+  expect(execution).toMatchObject({ status: 'SUCCEEDED', error: undefined });
+  expect(record).toMatchObject({ status: 'SUCCEEDED', error: null, cleanUp: null });
+  if (!record?.report) throw new Error('the restore left no report');
+  expect(record.report.checks.problems).toEqual([]);
+  return record.report;
+}
+
+const drop = (database: string) => query('postgres', `DROP DATABASE "${database}" WITH (FORCE)`);
+
+describe('restoring a whole database through the real state machine, functions and task', () => {
+  it('makes it again beside the original, equal in schema, rows and large objects', async () => {
+    const outcome = await pipeline().restore();
+    const report = reportOf(outcome);
+    expect(report).toMatchObject({
+      checksum: 'matched',
+      tolerated: [],
+      previousDatabase: null,
+      database: expect.stringMatching(/^shop_restored_/),
     });
-    const database = record?.report?.database ?? '';
-    const count = 'SELECT count(*)::int AS n FROM web.page_views';
-    expect(await rowsOf(database, count)).toEqual(await rowsOf('shop', count));
-    expect(alerts.map(({ attributes }) => attributes['status'])).toEqual(['SUCCEEDED']);
-    expect(
-      await pipeline().stack.objects.head(
-        restoreKey(record?.restore ?? { source: '', restoreId: '' }, 'report.json'),
-      ),
-    ).toBeDefined();
-  }, 120_000);
+    expect(report.bytesRead).toBe(report.archiveBytes);
+    expect(report.phases.map(({ phase }) => phase)).toEqual([
+      'prepare',
+      'pre-data',
+      'data',
+      'post-data',
+      'analyze',
+      'check',
+    ]);
+    expect(await contentsOf(report.database)).toEqual(original);
+    expect(outcome.alerts.map(({ attributes }) => attributes)).toMatchObject([
+      { event: 'restore', status: 'SUCCEEDED' },
+    ]);
+    await drop(report.database);
+  }, 60_000);
+
+  it('checks every row count that the verification has', async () => {
+    const { checks, database } = reportOf(await pipeline().restore({ jobs: 1 }));
+    const proof = JSON.parse(
+      String(storedBytes(pipeline(), backupKey(backup, 'verification.json'))),
+    ) as { tables: { schema: string; table: string; rows: number }[] };
+    const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+    const counted = proof.tables.map(({ schema, table, rows }) => ({
+      name: `${schema}.${table}`,
+      rows,
+    }));
+    const checked = checks.rows.map(({ schema, table, actual }) => ({
+      name: `${schema}.${table}`,
+      rows: actual,
+    }));
+    expect(checked.toSorted(byName)).toEqual(counted.toSorted(byName));
+    await drop(database);
+  }, 60_000);
+
+  it('fills an empty database that is there, and leaves its own comment on it', async () => {
+    await query('postgres', 'CREATE DATABASE waiting TEMPLATE template0');
+    await query('postgres', "COMMENT ON DATABASE waiting IS 'mine'");
+    const target = { mode: 'existing', database: 'waiting' };
+    const report = reportOf(await pipeline().restore({ target }));
+    expect(report.database).toBe('waiting');
+    expect(await contentsOf('waiting')).toEqual(original);
+    const comment = "SELECT shobj_description(oid, 'pg_database') AS c FROM pg_database";
+    expect(await query('postgres', `${comment} WHERE datname = 'waiting'`)).toEqual([
+      { c: 'mine' },
+    ]);
+    await drop('waiting');
+  }, 60_000);
+
+  it('takes the place of the original only when asked, and keeps that under a dated name', async () => {
+    // On a copy, as the other tests need the original.
+    await query('postgres', 'CREATE DATABASE swapped TEMPLATE template0');
+    await query('swapped', 'CREATE TABLE lost_since (id integer)');
+    const target = { mode: 'swap', database: 'swapped' };
+    const report = reportOf(await pipeline().restore({ target }));
+    expect(report.database).toBe('swapped');
+    expect(report.previousDatabase).toMatch(/^swapped_before_\d{8}t\d{6}z$/);
+    expect(await contentsOf('swapped')).toEqual(original);
+    const before = report.previousDatabase ?? '';
+    expect(await query(before, 'SELECT count(*)::int AS n FROM lost_since')).toEqual([{ n: 0 }]);
+    await drop('swapped');
+    await drop(before);
+  }, 60_000);
+
+  it('goes to the server of another source, as that plan says', async () => {
+    const staging = SourcePlan.parse({
+      ...pipeline().plan,
+      source: 'staging',
+      restore: {
+        ...pipeline().plan.restore,
+        jobs: 1,
+      },
+    });
+    const { ssm } = pipeline().stack.plane;
+    ssm.putParameter(`${LOCAL.planPrefix}staging`, JSON.stringify(staging));
+    const target = { source: 'staging', database: 'from_production' };
+    const outcome = await pipeline().restore({ target });
+    expect(reportOf(outcome).database).toBe('from_production');
+    expect(outcome.record?.restore).toMatchObject({ jobs: 1, target: { source: 'staging' } });
+    await drop('from_production');
+  }, 60_000);
+
+  it('reads an archive that pg_dump alone made, though nobody vouches for it', async () => {
+    const { server, stack } = pipeline();
+    const { stdout } = await runClient('pg_dump', ['--format=custom', '--dbname=shop'], { server });
+    await stack.objects.put('imports/by-hand.dump', stdout);
+    const target = { database: 'from_a_file' };
+    const outcome = await pipeline().restore({
+      database: undefined,
+      archive: 'imports/by-hand.dump',
+      target,
+    });
+    const report = reportOf(outcome);
+    expect(await contentsOf('from_a_file')).toEqual(original);
+    expect(report.checks.rows.every(({ expected }) => expected === null)).toBe(true);
+    expect(outcome.alerts[0]?.byProtocol['email']).toContain('nobody verified it');
+    await drop('from_a_file');
+  }, 60_000);
+
+  it('waits for an archive in Glacier, and goes on when S3 has it back', async () => {
+    const { store, plane } = pipeline().stack;
+    const key = backupKey(backup, 'archive.dump');
+    store.setStorageClass(LOCAL.bucket, key, 'GLACIER');
+    const outcome = await pipeline().restore({ retrievalTier: 'expedited' });
+    const report = reportOf(outcome);
+    expect(outcome.alerts.map(({ attributes }) => attributes['event'])).toEqual([
+      'retrieval',
+      'restore',
+    ]);
+    expect(plane.bus.history.map((event) => event['detail-type'])).toContain(
+      'Object Restore Completed',
+    );
+    store.setStorageClass(LOCAL.bucket, key, 'STANDARD');
+    await drop(report.database);
+  }, 60_000);
+});
+
+describe('restoring a part of a database', () => {
+  it('brings back one table with its rows and indexes, and reads only its bytes', async () => {
+    const selection = { tables: ['web.page_views'] };
+    const report = reportOf(await pipeline().restore({ selection }));
+    const views = original.tables.filter(({ table }) => table === 'web.page_views');
+    expect(await withClient(pipeline().server, report.database, tableContents)).toEqual(views);
+    expect(report.checksum).toBe('not-whole');
+    const manifest = JSON.parse(
+      String(storedBytes(pipeline(), backupKey(backup, 'manifest.json'))),
+    ) as { archive: { headBytes: number; blocks: { table?: string; lengthBytes: number }[] } };
+    const block = manifest.archive.blocks.find(({ table }) => table === 'page_views');
+    expect(report.bytesRead).toBe(manifest.archive.headBytes + (block?.lengthBytes ?? 0));
+    const indexes = `SELECT indexname FROM pg_indexes WHERE schemaname = 'web' AND tablename = 'page_views' ORDER BY 1`;
+    expect(await query(report.database, indexes)).toEqual(await query('shop', indexes));
+    await drop(report.database);
+  }, 60_000);
+
+  it('names what a selected table needs before anything is made', async () => {
+    const before = await databases();
+    const selection = { tables: ['crm.customers'] };
+    const { execution, alerts } = await pipeline().restore({ selection });
+    expect(execution).toMatchObject({ status: 'FAILED', error: 'DependencyMissing' });
+    expect(execution.cause).toContain('crm.email');
+    expect(alerts).toHaveLength(1);
+    expect(await databases()).toEqual(before);
+
+    const report = reportOf(
+      await pipeline().restore({ selection: { ...selection, withDependencies: true } }),
+    );
+    const customers = original.tables.filter(({ table }) => table === 'crm.customers');
+    const restored = await withClient(pipeline().server, report.database, tableContents);
+    expect(restored).toEqual(expect.arrayContaining(customers));
+    await drop(report.database);
+  }, 60_000);
+
+  it('restores the schema alone, and then the rows alone into it', async () => {
+    const target = { database: 'in_two_steps' };
+    const first = reportOf(await pipeline().restore({ target, selection: { only: 'schema' } }));
+    expect(first.checks.rows).toEqual([]);
+    const dump = (await contentsOf('in_two_steps')).schema;
+    expect(dump).toBe(original.schema);
+    reportOf(
+      await pipeline().restore({
+        target: { ...target, mode: 'existing' },
+        selection: { only: 'data' },
+      }),
+    );
+    expect(await contentsOf('in_two_steps')).toEqual(original);
+    await drop('in_two_steps');
+  }, 60_000);
+
+  it('says what there is when a name matches nothing', async () => {
+    const selection = { tables: ['web.page_view'] };
+    const { execution } = await pipeline().restore({ selection });
+    expect(execution).toMatchObject({ status: 'FAILED', error: 'NothingSelected' });
+    expect(execution.cause).toContain('page_views');
+  }, 60_000);
 });
