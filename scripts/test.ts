@@ -7,7 +7,7 @@ import { describeMissing, ensurePostgresClients } from './postgres-clients.ts';
  * runs one tier. Ends with the line "N passed, N failed, N skipped".
  */
 const root = resolve(import.meta.dirname, '..');
-const CODE = ['functions', 'tasks', 'src', 'local', 'resources', 'scripts', 'test', 'bench'];
+const CODE = ['functions', 'cli', 'tasks', 'src', 'local', 'resources', 'scripts', 'test', 'bench'];
 const CHECKS: readonly [string, readonly string[]][] = [
   ['types', ['tsc', '--noEmit']],
   ['format and lint', ['biome', 'check', '.']],

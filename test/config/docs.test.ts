@@ -19,7 +19,10 @@ const files = globSync('**/*', {
 }).filter((file) => statSync(join(root, file)).isFile());
 const documents = files.filter((file) => file.endsWith('.md'));
 
-const scripts = JSON.parse(read('package.json')).scripts as Record<string, string>;
+const { scripts, bin: ownPrograms } = JSON.parse(read('package.json')) as Record<
+  'scripts' | 'bin',
+  Record<string, string>
+>;
 
 /** Outside of code, so that `[x](y)` in an example is none. */
 function prose(text: string): string {
@@ -81,7 +84,8 @@ function faultsOfCommand(command: string): string[] {
     .filter((path) => !existsSync(join(root, path)))
     .map((path) => `${command}: there is no ${path}`);
   if (program === 'npx') {
-    const [tool = ''] = args;
+    const [tool = '', verb] = args;
+    if (tool in ownPrograms) return [...faults, ...faultsOfOwn(command, verb)];
     const isThere = existsSync(join(root, 'node_modules/.bin', tool));
     return isThere ? faults : [...faults, `${command}: ${tool} is not installed`];
   }
@@ -100,6 +104,17 @@ function faultsOfCommand(command: string): string[] {
   return [...faults, ...unknown.map(([option]) => `${command}: ${entry} does not know ${option}`)];
 }
 
+/** Of a command of ours: a verb that there is, and options that it or every command has. */
+function faultsOfOwn(command: string, verb: string | undefined): string[] {
+  const files = ['cli/program.ts', ...(verb ? [`cli/commands/${verb}.ts`] : [])];
+  if (!files.every((file) => existsSync(join(root, file)))) return [`${command}: no ${verb}`];
+  const texts = files.map(read).join('\n');
+  const options = command.match(/--[a-z][a-z-]+/g) ?? [];
+  return options
+    .filter((option) => !texts.includes(option))
+    .map((option) => `${command}: there is no ${option}`);
+}
+
 /** Options are keys of `parseArgs`: `'json'`, `json:` or, where it has a hyphen, quoted. */
 function knowsOption(entry: string, option: string): boolean {
   return new RegExp(`(^|[\\s{,])'?${option}'?:`, 'm').test(read(entry));
@@ -109,6 +124,8 @@ describe('the check of commands', () => {
   it('finds scripts, programs, options and files that are not there', () => {
     expect(faultsOfCommand('npm run no-such-thing')).toHaveLength(1);
     expect(faultsOfCommand('npx no-such-thing')).toHaveLength(1);
+    expect(faultsOfCommand('npx holdfast no-such-verb')).toHaveLength(1);
+    expect(faultsOfCommand('npx holdfast list --no-such-option')).toHaveLength(1);
     expect(faultsOfCommand('npm start -- --no-such-option')).toHaveLength(1);
     expect(faultsOfCommand('npx vitest run test/unit/no-such.test.ts')).toHaveLength(1);
   });

@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 
 const root = resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
-const LAYERS = ['functions', 'tasks', 'src', 'local', 'scripts'];
+const LAYERS = ['functions', 'tasks', 'cli', 'src', 'local', 'scripts'];
 const sources = LAYERS.flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root })).toSorted();
 
 interface Import {
