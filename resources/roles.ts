@@ -169,19 +169,29 @@ const alert: Statement[] = [
 
 /**
  * Passwords and IAM logins of the sources. Secrets under `holdfast/<stage>/` may be read without a new
- * deployment; those of the plan file by their name or ARN.
+ * deployment; those of the plan file by their name or ARN. The roles that restore may create databases: what
+ * only backs up cannot read their secrets, which lie under `holdfast-restore/<stage>/` or are named in the plan.
  */
-function connect({ stage, sources, furtherSecrets }: RoleContext): Statement[] {
-  const logins = sources.flatMap((plan) => [plan.connection, restoreConnection(plan)]);
+function connect(
+  { stage, sources, furtherSecrets }: RoleContext,
+  purpose: 'backup' | 'restore' = 'backup',
+): Statement[] {
+  const logins = sources.map((plan) =>
+    purpose === 'restore' ? restoreConnection(plan) : plan.connection,
+  );
   const named = logins.flatMap(({ auth }) => (auth.type === 'secret' ? [auth.secretId] : []));
   const secrets = new Set([...named, ...furtherSecrets]);
   const users = new Set(
     logins.flatMap(({ auth, user }) => (auth.type === 'iam' && user !== undefined ? [user] : [])),
   );
+  const folders = purpose === 'restore' ? ['holdfast', 'holdfast-restore'] : ['holdfast'];
   return [
     allow(
       ['secretsmanager:GetSecretValue'],
-      [arn('secretsmanager', `secret:holdfast/${stage}/*`), ...[...secrets].map(secretArn)],
+      [
+        ...folders.map((folder) => arn('secretsmanager', `secret:${folder}/${stage}/*`)),
+        ...[...secrets].map(secretArn),
+      ],
     ),
     ...(users.size > 0
       ? [
@@ -252,7 +262,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   ],
   'clean-up-restore': (context) => [
     readPlans(context),
-    ...connect(context),
+    ...connect(context, 'restore'),
     ...(context.inVpc ? [networkInterfaces] : []),
   ],
   'notify-restore': () => [
@@ -381,7 +391,7 @@ export function roles(context: RoleContext): Record<string, unknown> {
   // It reads backups and writes nothing but its own report.
   resources['RestoreTaskRole'] = role('ecs-tasks.amazonaws.com', [
     ...objects({ read: [...ARCHIVES, 'restores/*'], write: ['restores/*/report.json'] }),
-    ...connect(context),
+    ...connect(context, 'restore'),
     answerTasks('Success', 'Failure', 'Heartbeat'),
   ]);
   resources['VerifyTaskRole'] = role('ecs-tasks.amazonaws.com', verify);

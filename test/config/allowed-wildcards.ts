@@ -10,6 +10,12 @@ export interface AllowedWildcard {
 }
 
 const READ = ['s3:GetObject', 's3:GetObjectVersion'];
+const RESTORES = [
+  'rds:RestoreDBInstanceFromDBSnapshot',
+  'rds:RestoreDBInstanceToPointInTime',
+  'rds:RestoreDBClusterFromSnapshot',
+  'rds:RestoreDBClusterToPointInTime',
+];
 const folder = (name: string, actions: readonly string[], reason: string): AllowedWildcard => ({
   resource: `BackupBucket/${name}`,
   actions,
@@ -26,6 +32,7 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
       's3:PutObjectTagging',
       's3:PutObjectVersionTagging',
       's3:AbortMultipartUpload',
+      's3:RestoreObject',
     ],
     'the backups of every source',
   ),
@@ -38,6 +45,12 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   folder('jobs/*', [...READ, 's3:PutObject', 's3:DeleteObject'], 'one job record a dump'),
   folder('runs/*', [...READ, 's3:PutObject'], "runs' locks, plans and summaries"),
   folder('alerts/*', [...READ, 's3:PutObject'], 'markers of alerts that must not repeat'),
+  folder('restores/*', [...READ, 's3:PutObject'], 'orders, retrievals and reports of restores'),
+  ...['order.json', 'report.json', 'restore.json', 'server.json'].map((file) =>
+    folder(`restores/*/${file}`, ['s3:PutObject'], 'what one step of a restore writes'),
+  ),
+  folder('restores/waiting/*', ['s3:DeleteObject'], 'who waits for Glacier, until told'),
+  folder('imports/*', [...READ, 's3:RestoreObject'], 'archives to restore, named by whoever asks'),
   folder('requests/*', READ, 'requests for a backup, named by whoever asks'),
 
   // Names that end in something made by AWS or by the run.
@@ -65,6 +78,11 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
     resource: 'secretsmanager:secret:holdfast/STAGE/*',
     actions: ['secretsmanager:GetSecretValue'],
     reason: 'secrets that are ours by name, so that sources are added without a deployment',
+  },
+  {
+    resource: 'secretsmanager:secret:holdfast-restore/STAGE/*',
+    actions: ['secretsmanager:GetSecretValue'],
+    reason: 'the same for the roles that restore',
   },
   {
     resource: 'secretsmanager:secret:NAME-??????',
@@ -97,13 +115,44 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
       'rds:AddTagsToResource',
       'rds:DescribeDBSnapshots',
       'rds:DescribeDBClusterSnapshots',
+      'rds:DescribeDBInstances',
+      'rds:DescribeDBClusters',
+      'rds:DescribeDBInstanceAutomatedBackups',
+      'rds:DescribeDBClusterAutomatedBackups',
+      ...RESTORES,
+      'rds:CreateDBInstance',
+      'rds:DeleteDBInstance',
+      'rds:DeleteDBCluster',
     ],
-    reason: 'any server may become a source without a deployment; our tag is a condition',
+    reason:
+      'any server may become a source without a deployment; what is made and deleted has our tag (conditions)',
   })),
   ...['snapshot:*', 'cluster-snapshot:*'].map((name) => ({
     resource: `rds:${name}`,
-    actions: ['rds:DescribeDBSnapshots', 'rds:DescribeDBClusterSnapshots'],
-    reason: 'RDS lists only for those who may describe all of them',
+    actions: [
+      'rds:DescribeDBSnapshots',
+      'rds:DescribeDBClusterSnapshots',
+      ...RESTORES,
+      'rds:AddTagsToResource',
+    ],
+    reason: 'RDS lists only for those who may describe all of them; any of them may be restored',
+  })),
+  ...['auto-backup:*', 'cluster-auto-backup:*'].map((name) => ({
+    resource: `rds:${name}`,
+    actions: [
+      'rds:DescribeDBInstances',
+      'rds:DescribeDBClusters',
+      'rds:DescribeDBInstanceAutomatedBackups',
+      'rds:DescribeDBClusterAutomatedBackups',
+      ...RESTORES,
+      'rds:AddTagsToResource',
+    ],
+    reason: 'backups of a server that is gone are known by an id that RDS made',
+  })),
+  ...['subgrp:*', 'pg:*', 'cluster-pg:*', 'og:*', 'secgrp:*'].map((name) => ({
+    resource: `rds:${name}`,
+    actions: [...RESTORES, 'rds:CreateDBInstance', 'rds:AddTagsToResource'],
+    reason: 'a restored server uses the groups of its source, or those that the input names',
   })),
 
   // Calls for which IAM knows no resource.

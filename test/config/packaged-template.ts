@@ -66,7 +66,7 @@ export function shorten(resource: unknown, stage: string): string {
     .replace(/^arn:\$\{AWS::Partition\}:([\w-]+):\$\{AWS::Region\}:\$\{AWS::AccountId\}:/, '$1:')
     .replace(/\$\{(\w+)(\.Arn)?\}/g, '$1')
     .replace(`holdfast-${stage}`, 'holdfast-STAGE')
-    .replace(`holdfast/${stage}/`, 'holdfast/STAGE/')
+    .replace(new RegExp(`(holdfast(-restore)?)/${stage}/`), '$1/STAGE/')
     .replace(/(\/aws\/lambda\/holdfast-STAGE)-[\w-]+/, '$1-VERB')
     .replace(/(:secret:).+(-\?{6})$/, '$1NAME$2')
     .replace(/(dbuser:\*\/).+$/, '$1NAME');

@@ -234,12 +234,14 @@ describe.each(STAGES)('the %s template', (stage) => {
     const behindEvents = ofType(template, 'AWS::Lambda::Permission').map(([, { Properties }]) =>
       JSON.stringify(Properties.FunctionName),
     );
-    expect(behindEvents).toHaveLength(3);
-    const machine = '{"Ref":"BackupStateMachine"}';
+    expect(behindEvents).toHaveLength(4);
+    const machines = ['BackupStateMachine', 'RestoreStateMachine', 'RestoreServerStateMachine'];
     expect(watched).toEqual(
       expect.arrayContaining([
         ...behindEvents.flatMap((name) => [`Errors ${name}`, `Throttles ${name}`]),
-        ...['Failed', 'TimedOut', 'Aborted'].map((end) => `Executions${end} ${machine}`),
+        ...machines.flatMap((machine) =>
+          ['Failed', 'TimedOut', 'Aborted'].map((end) => `Executions${end} {"Ref":"${machine}"}`),
+        ),
         'ApproximateNumberOfMessagesVisible {"Fn::GetAtt":["DeadLetterQueue","QueueName"]}',
       ]),
     );
@@ -261,7 +263,7 @@ describe.each(STAGES)('the %s template', (stage) => {
       expect(target.RetryPolicy.MaximumEventAgeInSeconds).toBeLessThanOrEqual(86_400);
     }
     const invocations = ofType(template, 'AWS::Lambda::EventInvokeConfig');
-    expect(invocations).toHaveLength(3);
+    expect(invocations).toHaveLength(4);
     for (const [id, { Properties }] of invocations) {
       expect(Properties.DestinationConfig.OnFailure, id).toEqual({ Destination: queue.Arn });
     }
@@ -270,7 +272,10 @@ describe.each(STAGES)('the %s template', (stage) => {
   it('stores each source as a parameter that the functions can read, and schedules it', () => {
     const template = templateOf(stage);
     const { sources } = loadPlanFile(planFiles[stage]);
-    const stored = ofType(template, 'AWS::SSM::Parameter').map(([, { Properties }]) => {
+    const parameters = ofType(template, 'AWS::SSM::Parameter').filter(
+      ([id]) => id !== 'DeploymentRecord',
+    );
+    const stored = parameters.map(([, { Properties }]) => {
       const plan = SourcePlan.parse(JSON.parse(Properties.Value));
       expect(Properties.Name).toBe(`/holdfast/${stage}/sources/${plan.source}`);
       return plan;
@@ -290,12 +295,13 @@ describe.each(STAGES)('the %s template', (stage) => {
 });
 
 describe('what the plan file decides', () => {
-  it('puts Discover Databases, and no other function, into the network that it names', () => {
+  it('puts what connects to a server, and no other function, into the network that it names', () => {
+    const connecting = ['clean-up-restore', 'discover-databases', 'inspect-restored-server'];
     for (const stage of STAGES) {
       const inNetwork = verbs.filter(
         (verb) => functionOfVerb(templateOf(stage), verb).VpcConfig !== undefined,
       );
-      expect(inNetwork).toEqual(stage === 'prod' ? ['discover-databases'] : []);
+      expect(inNetwork).toEqual(stage === 'prod' ? connecting : []);
     }
     expect(functionOfVerb(templateOf('prod'), 'discover-databases').VpcConfig).toMatchObject({
       SubnetIds: NETWORK.subnets,
@@ -311,13 +317,26 @@ describe('what the plan file decides', () => {
     expect(topic('prod').KmsMasterKeyId).toEqual({ 'Fn::GetAtt': ['DataKey', 'Arn'] });
   });
 
-  it('lets the two that connect, and nobody else, read the secrets of its sources', () => {
+  it('lets those that connect, and nobody else, read the secrets of its sources', () => {
     const readers = everyStatement(templateOf('prod')).filter(({ statement }) =>
       statement.Action.includes('secretsmanager:GetSecretValue'),
     );
     expect(new Set(readers.map(({ owner }) => owner))).toEqual(
-      new Set(['DiscoverDatabasesRole', 'DumpTaskRole']),
+      new Set([
+        'CleanUpRestoreRole',
+        'DiscoverDatabasesRole',
+        'DumpTaskRole',
+        'InspectRestoredServerRole',
+        'RestoreTaskRole',
+      ]),
     );
+    const admins = readers.filter(({ statement }) =>
+      JSON.stringify(statement.Resource).includes('secret:holdfast-restore/'),
+    );
+    expect(admins.map(({ owner }) => owner).sort()).toEqual([
+      'CleanUpRestoreRole',
+      'RestoreTaskRole',
+    ]);
     const text = JSON.stringify(readers[0]?.statement.Resource);
     const named = loadPlanFile(planFiles.prod).sources.flatMap(({ connection: { auth } }) =>
       auth.type === 'secret' ? [auth.secretId] : [],
@@ -475,7 +494,7 @@ describe('permissions', () => {
     ]);
   });
 
-  it('let only retention and the clean-up of a dead task delete, and nobody a version', () => {
+  it('let only retention, the clean-up of a dead task and who tells the waiting delete, and nobody a version', () => {
     const deleting = statements().filter(
       ({ statement }) =>
         statement.Effect === 'Allow' &&
@@ -484,8 +503,17 @@ describe('permissions', () => {
     expect(deleting.map(({ owner }) => owner).sort()).toEqual([
       'ApplyRetentionRole',
       'HandleTaskStoppedRole',
+      'ReconcileRole',
+      'ResumeRestoreRole',
     ]);
-    for (const { statement } of deleting) expect(statement.Action).toEqual(['s3:DeleteObject']);
+    for (const { statement, owner } of deleting) {
+      expect(statement.Action).toEqual(['s3:DeleteObject']);
+      const onlyPointers = ['ReconcileRole', 'ResumeRestoreRole'].includes(owner);
+      expect(JSON.stringify(statement.Resource).includes('restores/waiting/*'), owner).toBe(
+        onlyPointers,
+      );
+      expect(JSON.stringify(statement.Resource).includes('backups/*'), owner).toBe(!onlyPointers);
+    }
   });
 
   /** What a port of src/runtime/ports.ts calls. */
