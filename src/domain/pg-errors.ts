@@ -76,7 +76,7 @@ const BY_NODE_CODE: Readonly<Record<string, HoldfastErrorClass>> = {
 };
 
 /** Every code of OpenSSL and of Node's own certificate checks. */
-const TLS_CODE =
+export const TLS_CODE =
   /^(ERR_(TLS|SSL|OSSL)_|(UNABLE_TO|CERT|CRL|DEPTH_ZERO|SELF_SIGNED|INVALID_(CA|PURPOSE)|HOSTNAME)_)/;
 
 /** What node-postgres says where it has no code. */

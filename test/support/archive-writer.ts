@@ -11,6 +11,8 @@ export interface ArchiveSpec {
   readonly entries: readonly EntrySpec[];
   /** Fills the offsets in, as pg_dump does when it writes to a file. */
   readonly withOffsets: boolean;
+  /** Of all texts; `latin1` writes each character as the byte of its number. Default: utf8. */
+  readonly textEncoding?: 'utf8' | 'latin1';
 }
 
 export interface EntrySpec {
@@ -21,6 +23,17 @@ export interface EntrySpec {
   readonly definition: string | undefined;
   readonly copyStatement: string | undefined;
   readonly dependencies: readonly number[];
+  /** Default: data where there are any, else pre-data. */
+  readonly section?: 'none' | 'pre-data' | 'data' | 'post-data';
+  /** Default: an empty one. */
+  readonly dropStatement?: string;
+  /** Default: postgres. */
+  readonly owner?: string;
+  readonly tablespace?: string;
+  /** Default: heap. */
+  readonly accessMethod?: string;
+  /** Default: r, an ordinary table. */
+  readonly relationKind?: string;
   /** A table's chunks. */
   readonly table?: readonly Buffer[];
   /** Large objects with their chunks. */
@@ -112,12 +125,15 @@ export function writeArchive(spec: ArchiveSpec): WrittenArchive {
   return { bytes, headLengthBytes: placeholder.length, blocks };
 }
 
+const sections = ['none', 'pre-data', 'data', 'post-data'];
+
 function writeHead(spec: ArchiveSpec, offsets: ReadonlyMap<number, number>): Buffer {
   const int = (value: number) => writeInt(value, spec.intSizeBytes);
+  const encoding = spec.textEncoding ?? 'utf8';
   const text = (value: string | undefined) =>
     value === undefined
       ? int(-1)
-      : Buffer.concat([int(Buffer.byteLength(value)), Buffer.from(value)]);
+      : Buffer.concat([int(Buffer.byteLength(value, encoding)), Buffer.from(value, encoding)]);
   const { minor, intSizeBytes, offsetSizeBytes, compression, entries } = spec;
   const out: Buffer[] = [
     Buffer.from('PGDMP'),
@@ -132,12 +148,13 @@ function writeHead(spec: ArchiveSpec, offsets: ReadonlyMap<number, number>): Buf
   for (const entry of entries) {
     const hasData = entry.table !== undefined || entry.blobs !== undefined;
     out.push(int(entry.dumpId), int(hasData ? 1 : 0), text('1259'), text('16385'));
-    out.push(text(entry.tag), text(entry.desc), int(hasData ? 3 : 2));
-    out.push(text(entry.definition), text(''), text(entry.copyStatement));
-    out.push(text(entry.schema), text(undefined));
-    if (minor >= 14) out.push(text('heap'));
-    if (minor >= 16) out.push(int('r'.charCodeAt(0)));
-    out.push(text('postgres'), text('false'));
+    const section = entry.section ?? (hasData ? 'data' : 'pre-data');
+    out.push(text(entry.tag), text(entry.desc), int(1 + sections.indexOf(section)));
+    out.push(text(entry.definition), text(entry.dropStatement ?? ''), text(entry.copyStatement));
+    out.push(text(entry.schema), text(entry.tablespace));
+    if (minor >= 14) out.push(text(entry.accessMethod ?? 'heap'));
+    if (minor >= 16) out.push(int((entry.relationKind ?? 'r').charCodeAt(0)));
+    out.push(text(entry.owner ?? 'postgres'), text('false'));
     for (const id of entry.dependencies) out.push(text(String(id)));
     out.push(text(undefined));
     const offset = offsets.get(entry.dumpId);

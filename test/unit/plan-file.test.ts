@@ -286,7 +286,9 @@ describe('the example plan file', () => {
   it('shows every option with its default', () => {
     const [, , warehouse] = sources;
     if (!warehouse) throw new Error('no third source');
-    const { schedule, network, kinds, ...shown } = warehouse;
+    const { schedule, network, kinds, restore, ...shown } = warehouse;
+    // Whose secret it is has no default.
+    const { auth, ...restoring } = restore;
     const { connection, engine, source } = warehouse;
     const { caFile, ...tls } = connection.tls;
     const least = SourcePlan.parse({
@@ -294,7 +296,8 @@ describe('the example plan file', () => {
       engine,
       connection: { host: connection.host, auth: connection.auth, tls: { caFile } },
     });
-    expect(shown).toEqual(least);
+    expect(auth).toMatchObject({ type: 'secret' });
+    expect({ ...shown, restore: restoring }).toEqual(least);
     expect({ tls, schedule, network, kinds }).toMatchObject({ tls: { mode: 'verify-full' } });
     const keys = Object.keys(SourcePlan.shape);
     expect(Object.keys(warehouse).sort()).toEqual(keys.sort());

@@ -1,0 +1,316 @@
+import { afterEach, beforeAll, expect } from 'vitest';
+import { type BackupRef, backupKey, restoreKey } from '#domain/names.ts';
+import type { PostgresServer } from '#local/postgres-server.ts';
+import type { StackOptions } from '#local/stack.ts';
+import { KEEP_ALL, storedBytes } from './failure-case.ts';
+import { expectNoProcess, expectNoSecret, findPrograms, findTasks } from './pipeline-processes.ts';
+import { withClient } from './postgres.ts';
+import { contentsOf } from './restored-copy.ts';
+import { listBackups, type Pipeline, type RestoreOutcome, usePipeline } from './stack.ts';
+
+/**
+ * Where a restore stands still while a test acts:
+ * - `before the target exists`: it is about to read the table of contents.
+ * - `before the target is marked`: the database is made and nothing says yet whose it is.
+ * - `pre-data`, `data`, `post-data`: in the middle of the phase.
+ * - `check`: all was looked at, the report is about to be written.
+ * - `end`: the mark is taken off, nobody was told yet.
+ */
+export const MOMENTS = [
+  'before the target exists',
+  'before the target is marked',
+  'pre-data',
+  'data',
+  'post-data',
+  'check',
+  'end',
+] as const;
+export type Moment = (typeof MOMENTS)[number];
+
+/** What a failed restore must have said, everywhere alike. */
+export interface ExpectedFailure {
+  readonly error: string;
+  readonly cause: string | RegExp;
+  /** Status of `cleanUp`; null: the restore was never planned, or nothing could have been made. */
+  readonly left: 'dropped' | 'emptied' | 'nothing-left' | 'kept' | 'failed' | null;
+}
+
+/** A database with something of every phase in it, its backup, and the server and stack around it. */
+export interface Desk {
+  readonly pipeline: Pipeline;
+  readonly backup: BackupRef;
+  query(sql: string, database?: string): Promise<Record<string, unknown>[]>;
+  /** Makes another backup of a database. */
+  backUp(database?: string): Promise<BackupRef>;
+  /** Restores the backup of `desk`. */
+  restore(input?: Record<string, unknown>): Promise<RestoreOutcome>;
+  /** Starts a restore, acts where it stands still, and lets it go on; its end. */
+  actAt(
+    moment: Moment,
+    act: (running: Promise<RestoreOutcome>) => Promise<unknown>,
+    input?: Record<string, unknown>,
+  ): Promise<RestoreOutcome>;
+  /** Sends a signal to the one task that runs. */
+  signalTask(signal: NodeJS.Signals): Promise<void>;
+  /** It succeeded, and the database is what was backed up; drops it. */
+  expectWhole(outcome: RestoreOutcome): Promise<void>;
+  /** Passwords that must not stand in any file. */
+  readonly secrets: string[];
+  databases(): Promise<string[]>;
+}
+
+const MAKE_DESK = `
+  CREATE TABLE orders (id serial PRIMARY KEY, body text NOT NULL, total int NOT NULL);
+  INSERT INTO orders (body, total)
+    SELECT md5(n::text) || md5((n * 7)::text), n * 37 FROM generate_series(1, 3000) AS n;
+  CREATE TABLE lines (id int PRIMARY KEY, order_id int NOT NULL REFERENCES orders, note text);
+  INSERT INTO lines SELECT n, n, 'line ' || n FROM generate_series(1, 500) AS n;
+  CREATE INDEX orders_total ON orders (total);
+  CREATE VIEW large_orders AS SELECT id FROM orders WHERE total > 100;
+  CREATE MATERIALIZED VIEW sums AS SELECT sum(total) AS total FROM orders;
+  SELECT lo_from_bytea(4711, decode(repeat('c0ffee', 1000), 'hex'));
+  GRANT SELECT ON LARGE OBJECT 4711 TO holdfast_backup;
+  CREATE TABLE gated AS SELECT n FROM generate_series(1, 10) AS n;
+  ALTER TABLE gated OWNER TO gate_early;
+  GRANT SELECT ON gated TO gate_late`;
+
+/**
+ * Starts the pipeline with the database `desk` and one backup of it. After each test: nothing of a restore
+ * is left, and neither the database nor any backup has changed. The plan is the first one again.
+ */
+export function useDesk(stack: Partial<StackOptions> = {}): Desk {
+  const pipeline = usePipeline({
+    scale: 0.001,
+    plan: { databases: ['desk'], retention: { archives: KEEP_ALL.archives } },
+    stack: { waitScale: 0.01, ...stack },
+  });
+  const secrets: string[] = [];
+  let backup: BackupRef;
+  let original: object;
+  let remaining: object;
+  let databasesBefore: string[];
+  let backupsBefore: ReadonlyMap<string, ReadonlySet<string>>;
+
+  const query: Desk['query'] = (sql, database = 'postgres') =>
+    withClient(pipeline().server, database, async (client) => {
+      const answer = await client.query<Record<string, unknown>>(sql);
+      return answer.rows;
+    });
+  const databases = async () => {
+    const rows = await query('SELECT datname FROM pg_database ORDER BY 1');
+    return rows.map(({ datname }) => String(datname));
+  };
+  const backUp: Desk['backUp'] = async (database = 'desk') => {
+    const known = new Set((await listBackups(pipeline())).keys());
+    const { execution } = await pipeline().run({ databases: [database] });
+    expect(execution).toMatchObject({ status: 'SUCCEEDED' });
+    backupsBefore = await listBackups(pipeline());
+    const backupId = [...backupsBefore.keys()].find((id) => !known.has(id)) ?? '';
+    return { source: 'orders', database, backupId };
+  };
+  const restore: Desk['restore'] = (input = {}) =>
+    pipeline().restore({ database: 'desk', backup: backup.backupId, ...input });
+
+  beforeAll(async () => {
+    const { server, sample } = pipeline();
+    secrets.push(server.password, sample.backup.password);
+    await query('CREATE ROLE gate_early; CREATE ROLE gate_late');
+    await query('CREATE DATABASE desk');
+    await query(MAKE_DESK, 'desk');
+    backup = await backUp();
+    original = await contentsOf(server, 'desk');
+    // A role on which nothing depends can be on its way out: that is how two of the moments are made.
+    await query('DROP TABLE gated', 'desk');
+    remaining = await contentsOf(server, 'desk');
+    databasesBefore = await databases();
+  }, 60_000);
+
+  afterEach(async () => {
+    const { stack: running, server, directory } = pipeline();
+    running.store.faults.clear();
+    running.plane.faults.clear();
+    pipeline().changePlan({});
+    await expectNoProcess(pipeline());
+    await expectNoSession(server);
+    const strays = (await databases()).filter((name) => !databasesBefore.includes(name));
+    // So that one failure is one.
+    for (const name of strays) await query(`DROP DATABASE "${name}" WITH (FORCE)`);
+    expect(strays).toEqual([]);
+    expect(await contentsOf(server, 'desk')).toEqual(remaining);
+    expect(await listBackups(pipeline())).toEqual(backupsBefore);
+    await expectNoSecret(directory, secrets);
+  }, 60_000);
+
+  return {
+    get pipeline() {
+      return pipeline();
+    },
+    get backup() {
+      return backup;
+    },
+    secrets,
+    query,
+    databases,
+    backUp,
+    restore,
+    async actAt(moment, act, input) {
+      const stop = await STOPS[moment](pipeline());
+      const outcome = restore(input);
+      outcome.catch(() => undefined);
+      try {
+        await expect.poll(stop.isReached, { timeout: 20_000, interval: 20 }).toBe(true);
+        await act(outcome);
+      } finally {
+        await stop.release();
+      }
+      return outcome;
+    },
+    async signalTask(signal) {
+      const [pid, ...others] = await findTasks(pipeline());
+      expect(others).toEqual([]);
+      process.kill(pid ?? 0, signal);
+    },
+    async expectWhole(outcome) {
+      const { execution, record } = outcome;
+      expect(execution).toMatchObject({ status: 'SUCCEEDED', error: undefined });
+      expect(record).toMatchObject({ status: 'SUCCEEDED', cleanUp: null });
+      expect(record?.report?.checks.problems).toEqual([]);
+      const database = record?.report?.database ?? '';
+      expect(await contentsOf(pipeline().server, database)).toEqual(original);
+      await query(`DROP DATABASE "${database}"`);
+    },
+  };
+}
+
+/** One alert and no other, a record and an execution that say the same: what, why, and what is left. */
+export function expectFailure(outcome: RestoreOutcome, expected: ExpectedFailure): void {
+  const { execution, record, alerts } = outcome;
+  const { error, cause, left } = expected;
+  expect(execution).toMatchObject({ status: 'FAILED', error });
+  expect(execution.cause).toMatch(cause);
+  expect(alerts.map(({ attributes }) => attributes)).toMatchObject([
+    { event: 'restore', status: 'FAILED', severity: 'error', error },
+  ]);
+  expect(JSON.stringify(alerts[0])).toContain(execution.name);
+  expect(record?.cleanUp?.status ?? null).toBe(left);
+  const planned = record && { status: record.status, error: record.error, cause: record.cause };
+  expect(planned ?? { status: 'FAILED', error, cause: execution.cause }).toEqual({
+    status: 'FAILED',
+    error,
+    cause: execution.cause,
+  });
+}
+
+/** The e-mail of the only alert, its lines joined: a person's words. */
+export function alertText({ alerts }: RestoreOutcome): string {
+  return (alerts[0]?.byProtocol['email'] ?? '').replaceAll(/\s+/g, ' ');
+}
+
+/** No session of ours is in any database of the server; those of a task that was killed end soon. */
+export async function expectNoSession(server: PostgresServer): Promise<void> {
+  const sessions = () =>
+    withClient(server, 'postgres', async (client) => {
+      const { rows } = await client.query(
+        "SELECT datname, query FROM pg_stat_activity WHERE application_name = 'holdfast'",
+      );
+      return rows;
+    });
+  await expect.poll(sessions, { timeout: 10_000, interval: 50 }).toEqual([]);
+}
+
+/** The JSON of a record as it lies in the bucket. */
+export function storedRecord(pipeline: Pipeline, key: string): Record<string, unknown> {
+  return JSON.parse(storedBytes(pipeline, key).toString('utf8')) as Record<string, unknown>;
+}
+
+/** Keys under `restores/` that a restore left. */
+export async function keysOf({ stack }: Pipeline, { record }: RestoreOutcome): Promise<string[]> {
+  const keys: string[] = [];
+  const prefix = restoreKey(record?.restore ?? { source: '', restoreId: '' }, 'order.json');
+  for await (const { key } of stack.objects.list(prefix.replace('order.json', ''))) keys.push(key);
+  return keys;
+}
+
+export function archiveKey(backup: BackupRef): string {
+  return backupKey(backup, 'archive.dump');
+}
+
+interface Stop {
+  readonly isReached: () => Promise<boolean>;
+  readonly release: () => Promise<void>;
+}
+
+const STOPS: Readonly<Record<Moment, (pipeline: Pipeline) => Promise<Stop>>> = {
+  // The manifest in Plan Restore; order, manifest, verification and head in the task.
+  'before the target exists': (pipeline) =>
+    holdRequest(pipeline, 'GetObject', /\/archive\.dump$/, { skip: 0, asked: 5 }),
+  // Comments can be read meanwhile, not written.
+  'before the target is marked': (pipeline) =>
+    holdByLock(pipeline, 'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE'),
+  'pre-data': (pipeline) => holdByLock(pipeline, 'DROP ROLE gate_early'),
+  data: async (pipeline) => {
+    const { release } = await holdRequest(pipeline, 'GetObject', /\/archive\.dump$/, {
+      skip: 1,
+      times: 1000,
+    });
+    return {
+      release,
+      isReached: async () => (await findPrograms(pipeline, 'pg_restore')).length > 0,
+    };
+  },
+  'post-data': (pipeline) => holdByLock(pipeline, 'DROP ROLE gate_late'),
+  // The order is the first.
+  check: (pipeline) =>
+    holdRequest(pipeline, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
+  end: (pipeline) => holdRequest(pipeline, 'PutObject', /\/report\.json$/, { skip: 1, asked: 3 }),
+};
+
+/** Holds requests back after `skip` of them; reached when so many of the operation were made in all. */
+async function holdRequest(
+  { stack }: Pipeline,
+  operation: 'GetObject' | 'PutObject',
+  key: RegExp,
+  { skip, times = 1, asked = 0 }: { skip: number; times?: number; asked?: number },
+): Promise<Stop> {
+  const { promise: until, resolve } = Promise.withResolvers<void>();
+  const { faults, requests } = stack.store;
+  const count = () => requests.byOperation[operation] ?? 0;
+  const before = count();
+  if (skip > 0) faults.failNext(operation, { key, times: skip });
+  faults.failNext(operation, { key, times, until });
+  return {
+    isReached: async () => count() >= before + asked,
+    release: async () => resolve(),
+  };
+}
+
+/** Holds what needs the lock that a statement takes in a transaction, which is rolled back at last. */
+async function holdByLock({ server }: Pipeline, sql: string): Promise<Stop> {
+  const { promise: until, resolve } = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holding = withClient(server, 'postgres', async (client) => {
+    try {
+      await client.query(`BEGIN; ${sql}`);
+      locked.resolve();
+      await until;
+      await client.query('ROLLBACK');
+    } catch (error) {
+      locked.reject(error);
+    }
+  });
+  await locked.promise;
+  return {
+    isReached: () =>
+      withClient(server, 'postgres', async (client) => {
+        const { rows } = await client.query(
+          `SELECT FROM pg_stat_activity
+            WHERE application_name = 'holdfast' AND wait_event_type = 'Lock'`,
+        );
+        return rows.length > 0;
+      }),
+    release: async () => {
+      resolve();
+      await holding;
+    },
+  };
+}
