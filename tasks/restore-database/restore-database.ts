@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Manifest } from '#contracts/manifest.ts';
 import type {
   PlannedRestore,
@@ -12,9 +13,10 @@ import { displayName } from '#domain/display-text.ts';
 import { backupKey, replacedDatabaseName, restoreKey } from '#domain/names.ts';
 import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
 import { archiveRoles } from '#domain/restore/archive-roles.ts';
+import { chooseRestoreMajor } from '#domain/restore/restore-client.ts';
 import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
 import { SQLSTATE, sqlStateOf } from '#domain/restore/sql-state.ts';
-import { errorName, ObjectMissing, RestoreMismatch } from '#errors';
+import { ChecksumMismatch, errorName, ObjectMissing, RestoreMismatch } from '#errors';
 import { loadManifest, parseRecord } from '#operations/records.ts';
 import { checkRestored } from '#operations/restore/check-restored.ts';
 import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
@@ -28,7 +30,7 @@ import { presentInTarget } from '#operations/restore/present-in-target.ts';
 import { type RestoreProgress, restoreArchive } from '#operations/restore/restore-archive.ts';
 import { requireRoles } from '#operations/restore/restore-roles.ts';
 import { swapDatabase } from '#operations/restore/swap-database.ts';
-import { withSession } from '#operations/restore/target-server.ts';
+import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
 
@@ -80,7 +82,7 @@ export async function restoreDatabase(
     const report = await restoreAndCheck(
       deps,
       { order, signal, progressSeconds, access, selected, request, phases },
-      proof.verification,
+      proof,
     );
     const reportKey = restoreKey(restore, 'report.json');
     return {
@@ -110,23 +112,27 @@ interface Work extends RestoreOptions {
 async function restoreAndCheck(
   deps: Needs,
   { order, signal, progressSeconds, access, selected, request, phases }: Work,
-  verification: Verification | undefined,
+  proof: Proof,
 ): Promise<RestoreReport> {
   const { restore, connection } = order;
   const { head, toc } = access;
   const dataOnly = restore.selection.only === 'data';
   deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase: 'prepare' });
+  const majors = await deps.clients.majors();
   const { prepared, roles } = await phases.time('prepare', async () => ({
-    roles: dataOnly
-      ? { created: [], warnings: [] }
-      : await withSession(deps.databases, connection, connection.maintenanceDatabase, (session) =>
-          requireRoles(
-            session,
-            archiveRoles(head, toc, selected.ids),
-            restore.roles,
-            globalsOf(deps, restore),
-          ),
-        ),
+    roles: await withSession(
+      deps.databases,
+      connection,
+      connection.maintenanceDatabase,
+      async (session) => {
+        // Before anything is made: roles stay when the restore then fails.
+        const { versionNumber } = await inspectTargetServer(session);
+        chooseRestoreMajor(toc.header, versionNumber, majors);
+        if (dataOnly) return { created: [], warnings: [] };
+        const needed = archiveRoles(head, toc, selected.ids);
+        return requireRoles(session, needed, restore.roles, globalsOf(deps, restore));
+      },
+    ),
     prepared: await prepareTarget(deps, request),
   }));
   signal.throwIfAborted();
@@ -151,7 +157,7 @@ async function restoreAndCheck(
       connection,
       database: request.database,
       expected: archiveExpectations(head, toc, selected.ids),
-      expectedRows: verification?.level === 'full' ? verification.tables : undefined,
+      expectedRows: proof.verification?.level === 'full' ? proof.verification.tables : undefined,
       dataOnly,
       jobs: restore.jobs,
       signal,
@@ -212,11 +218,16 @@ async function restoreAndCheck(
   return report;
 }
 
+interface Proof {
+  readonly manifest?: Manifest;
+  readonly verification?: Verification;
+}
+
 /** What vouches for the archive. Of a quarantined one nothing does: it is read as anybody's. */
 async function readProof(
   { objects, log }: Pick<Deps, 'objects' | 'log'>,
   { backup, source, trust }: PlannedRestore,
-): Promise<{ manifest?: Manifest; verification?: Verification }> {
+): Promise<Proof> {
   if (!backup || trust === 'quarantined') return {};
   const ref = { source, ...backup };
   if (trust !== 'verified') {
@@ -239,13 +250,26 @@ async function readProof(
   };
 }
 
-/** Reads `globals.sql` of the backup when it is wanted; a foreign archive has none. */
-function globalsOf({ objects }: Pick<Deps, 'objects'>, { source, backup }: PlannedRestore) {
+/**
+ * Reads `globals.sql` of the backup when it is wanted; a foreign archive has none. What roles may do is made
+ * of it, so it must be the one that the manifest names.
+ */
+function globalsOf(
+  { objects }: Pick<Deps, 'objects'>,
+  { source, backup }: PlannedRestore,
+  manifest: Manifest | undefined,
+) {
   if (!backup) return undefined;
   return async () => {
     const key = backupKey({ source, ...backup }, 'globals.sql');
-    const found = await objects.get(key);
+    const stored = manifest?.objects.globals;
+    const version = stored?.versionId === undefined ? {} : { versionId: stored.versionId };
+    const found = await objects.get(key, version);
     if (!found) throw new ObjectMissing(`there is no ${key}`);
+    const sha256 = createHash('sha256').update(found.body).digest('hex');
+    if (stored?.sha256 !== undefined && stored.sha256 !== sha256) {
+      throw new ChecksumMismatch(`${key} does not have its SHA-256`);
+    }
     return found.body.toString('utf8');
   };
 }

@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, expect } from 'vitest';
-import { type BackupRef, backupKey, restoreKey } from '#domain/names.ts';
+import { type BackupRef, backupKey } from '#domain/names.ts';
 import type { PostgresServer } from '#local/postgres-server.ts';
 import type { StackOptions } from '#local/stack.ts';
-import { KEEP_ALL, storedBytes } from './failure-case.ts';
+import { KEEP_ALL } from './failure-case.ts';
 import { expectNoProcess, expectNoSecret, findPrograms, findTasks } from './pipeline-processes.ts';
 import { withClient } from './postgres.ts';
 import { contentsOf } from './restored-copy.ts';
@@ -49,6 +49,8 @@ export interface Desk {
     moment: Moment,
     act: (running: Promise<RestoreOutcome>) => Promise<unknown>,
     input?: Record<string, unknown>,
+    /** Where it goes, when that is another one. */
+    server?: PostgresServer,
   ): Promise<RestoreOutcome>;
   /** Sends a signal to the one task that runs. */
   signalTask(signal: NodeJS.Signals): Promise<void>;
@@ -153,8 +155,8 @@ export function useDesk(stack: Partial<StackOptions> = {}): Desk {
     databases,
     backUp,
     restore,
-    async actAt(moment, act, input) {
-      const stop = await STOPS[moment](pipeline());
+    async actAt(moment, act, input, server = pipeline().server) {
+      const stop = await STOPS[moment]({ stack: pipeline().stack, server });
       const outcome = restore(input);
       outcome.catch(() => undefined);
       try {
@@ -182,6 +184,15 @@ export function useDesk(stack: Partial<StackOptions> = {}): Desk {
   };
 }
 
+/** What the alert says of what is left. */
+const LEFT_WORDS = {
+  dropped: 'Nothing: the half-restored database was dropped.',
+  emptied: 'Nothing: the database is empty again.',
+  'nothing-left': 'What is left Nothing.',
+  kept: 'What is left Not removed: ',
+  failed: 'Look yourself, it could not be cleaned up: ',
+} as const;
+
 /** One alert and no other, a record and an execution that say the same: what, why, and what is left. */
 export function expectFailure(outcome: RestoreOutcome, expected: ExpectedFailure): void {
   const { execution, record, alerts } = outcome;
@@ -191,14 +202,16 @@ export function expectFailure(outcome: RestoreOutcome, expected: ExpectedFailure
   expect(alerts.map(({ attributes }) => attributes)).toMatchObject([
     { event: 'restore', status: 'FAILED', severity: 'error', error },
   ]);
-  expect(JSON.stringify(alerts[0])).toContain(execution.name);
+  const text = alertText(outcome);
+  expect(text).toContain(execution.name);
+  expect(text).toMatch(cause);
+  expect(text).toContain(left === null ? 'nothing was changed' : LEFT_WORDS[left]);
+  // Nobody is sent to a database that is not there.
+  expect(text).not.toContain('Point the application');
+  expect(JSON.parse(alerts[0]?.message ?? '')).toMatchObject({ status: 'FAILED', error });
   expect(record?.cleanUp?.status ?? null).toBe(left);
-  const planned = record && { status: record.status, error: record.error, cause: record.cause };
-  expect(planned ?? { status: 'FAILED', error, cause: execution.cause }).toEqual({
-    status: 'FAILED',
-    error,
-    cause: execution.cause,
-  });
+  const { status, cause: recorded } = record ?? { status: 'FAILED', cause: execution.cause };
+  expect({ status, recorded }).toEqual({ status: 'FAILED', recorded: execution.cause });
 }
 
 /** The e-mail of the only alert, its lines joined: a person's words. */
@@ -218,56 +231,46 @@ export async function expectNoSession(server: PostgresServer): Promise<void> {
   await expect.poll(sessions, { timeout: 10_000, interval: 50 }).toEqual([]);
 }
 
-/** The JSON of a record as it lies in the bucket. */
-export function storedRecord(pipeline: Pipeline, key: string): Record<string, unknown> {
-  return JSON.parse(storedBytes(pipeline, key).toString('utf8')) as Record<string, unknown>;
-}
-
-/** Keys under `restores/` that a restore left. */
-export async function keysOf({ stack }: Pipeline, { record }: RestoreOutcome): Promise<string[]> {
-  const keys: string[] = [];
-  const prefix = restoreKey(record?.restore ?? { source: '', restoreId: '' }, 'order.json');
-  for await (const { key } of stack.objects.list(prefix.replace('order.json', ''))) keys.push(key);
-  return keys;
-}
-
 export function archiveKey(backup: BackupRef): string {
   return backupKey(backup, 'archive.dump');
 }
+
+/** The stack, and the server that is restored into. */
+type Place = Pick<Pipeline, 'stack' | 'server'>;
 
 interface Stop {
   readonly isReached: () => Promise<boolean>;
   readonly release: () => Promise<void>;
 }
 
-const STOPS: Readonly<Record<Moment, (pipeline: Pipeline) => Promise<Stop>>> = {
+const STOPS: Readonly<Record<Moment, (place: Place) => Promise<Stop>>> = {
   // The manifest in Plan Restore; order, manifest, verification and head in the task.
-  'before the target exists': (pipeline) =>
-    holdRequest(pipeline, 'GetObject', /\/archive\.dump$/, { skip: 0, asked: 5 }),
+  'before the target exists': (place) =>
+    holdRequest(place, 'GetObject', /\/archive\.dump$/, { skip: 0, asked: 5 }),
   // Comments can be read meanwhile, not written.
-  'before the target is marked': (pipeline) =>
-    holdByLock(pipeline, 'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE'),
-  'pre-data': (pipeline) => holdByLock(pipeline, 'DROP ROLE gate_early'),
-  data: async (pipeline) => {
-    const { release } = await holdRequest(pipeline, 'GetObject', /\/archive\.dump$/, {
+  'before the target is marked': (place) =>
+    holdByLock(place, 'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE'),
+  'pre-data': (place) => holdByLock(place, 'DROP ROLE gate_early'),
+  data: async (place) => {
+    const { release } = await holdRequest(place, 'GetObject', /\/archive\.dump$/, {
       skip: 1,
       times: 1000,
     });
     return {
       release,
-      isReached: async () => (await findPrograms(pipeline, 'pg_restore')).length > 0,
+      isReached: async () => (await findPrograms(place, 'pg_restore')).length > 0,
     };
   },
-  'post-data': (pipeline) => holdByLock(pipeline, 'DROP ROLE gate_late'),
+  'post-data': (place) => holdByLock(place, 'DROP ROLE gate_late'),
   // The order is the first.
-  check: (pipeline) =>
-    holdRequest(pipeline, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
-  end: (pipeline) => holdRequest(pipeline, 'PutObject', /\/report\.json$/, { skip: 1, asked: 3 }),
+  check: (place) =>
+    holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
+  end: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 1, asked: 3 }),
 };
 
 /** Holds requests back after `skip` of them; reached when so many of the operation were made in all. */
 async function holdRequest(
-  { stack }: Pipeline,
+  { stack }: Place,
   operation: 'GetObject' | 'PutObject',
   key: RegExp,
   { skip, times = 1, asked = 0 }: { skip: number; times?: number; asked?: number },
@@ -285,7 +288,7 @@ async function holdRequest(
 }
 
 /** Holds what needs the lock that a statement takes in a transaction, which is rolled back at last. */
-async function holdByLock({ server }: Pipeline, sql: string): Promise<Stop> {
+async function holdByLock({ server }: Place, sql: string): Promise<Stop> {
   const { promise: until, resolve } = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
   const holding = withClient(server, 'postgres', async (client) => {

@@ -109,6 +109,18 @@ describe('without tables or schemas', () => {
     expect({ whole, missing, warnings }).toEqual({ whole: true, missing: [], warnings: [] });
   });
 
+  it('everything is restored whatever the archive says about dependencies', () => {
+    const circle = [
+      entry(1, 'DATABASE', 'shop'),
+      entry(2, 'COMMENT', 'DATABASE of another name', { needs: [1] }),
+      entry(3, 'SEQUENCE SET', 'a.s', { needs: [4] }),
+      entry(4, 'ROW SECURITY', 'a.t', { needs: [3] }),
+    ];
+    const { ids, whole, missing } = select(circle, {});
+    expect([...ids]).toEqual([3, 4]);
+    expect({ whole, missing }).toEqual({ whole: true, missing: [] });
+  });
+
   it('a schema-only restore sets no sequences and makes no large objects', () => {
     const { ids, whole } = select(shop, { only: 'schema' });
     expect(allIds.filter((id) => !ids.has(id))).toEqual([40, 41, 42, 43, 44, 45, 62]);
@@ -419,6 +431,11 @@ describe('a partitioned table', () => {
     );
   });
 
+  it('has no rows of its own to fill it with', () => {
+    const { tables } = select(parts, { tables: ['a.p'], only: 'data' });
+    expect(tables.map(({ table }) => table)).toEqual(['p_1', 'p_2_1']);
+  });
+
   it('that is a partition itself comes with its own partitions', () => {
     expect(idsOf(parts, { tables: ['a.p_2'] })).toEqual([3, 4, 7, 9, 12, 13, 16]);
   });
@@ -692,6 +709,8 @@ describe('names and patterns', () => {
     expect(select(named, { tables: ['t'] }).warnings).toEqual([
       't is in several schemas: a.t, b.t',
     ]);
+    const clear = ['u1', 'T', '*', '?.t'].flatMap((it) => select(named, { tables: [it] }).warnings);
+    expect(clear).toEqual([]);
   });
 
   it.each([
@@ -827,6 +846,7 @@ describe('any archive', () => {
         const { ids, whole, missing } = select(entries, {});
         expect(ids.size).toBe(entries.length);
         expect({ whole, missing }).toEqual({ whole: true, missing: [] });
+        expect(select(entries, { without: ['publications'] }).ids.size).toBe(entries.length);
       }),
     );
   });

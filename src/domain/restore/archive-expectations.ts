@@ -5,7 +5,10 @@ export interface ArchiveExpectations {
   /** `schema`, `table` of each selected entry with rows, in the order of the archive. */
   readonly tables: readonly { readonly schema: string; readonly table: string }[];
   /** By {@link objectKey}: the value that SEQUENCE SET gives the sequence. */
-  readonly sequences: ReadonlyMap<string, { readonly lastValue: string; readonly isCalled: boolean }>;
+  readonly sequences: ReadonlyMap<
+    string,
+    { readonly lastValue: string; readonly isCalled: boolean }
+  >;
   /** By {@link objectKey} of schema and `<table> <constraint>`: those that were not valid to begin with. */
   readonly notValid: ReadonlySet<string>;
   readonly largeObjects: number;

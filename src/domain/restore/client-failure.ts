@@ -1,4 +1,5 @@
 import {
+  ArchiveCorrupt,
   AuthenticationFailed,
   ConnectionLost,
   DatabaseNotFound,
@@ -9,7 +10,9 @@ import {
   RestoreFailed,
   TargetFull,
 } from '#errors';
+import type { TocEntry } from '../archive/toc.ts';
 import type { ClientEnd } from '../pg-errors.ts';
+import { objectOf } from './statement-failure.ts';
 
 /**
  * What pg_restore prints when it cannot load rows: text alone, without an SQLSTATE. It is only for its own
@@ -18,6 +21,7 @@ import type { ClientEnd } from '../pg-errors.ts';
  *
  * | printed | error |
  * |---|---|
+ * | could not uncompress data, could not decompress data | ArchiveCorrupt |
  * | No space left on device, could not extend file, disk quota | TargetFull |
  * | password authentication failed, no pg_hba.conf entry, role does not exist | AuthenticationFailed |
  * | database "…" does not exist | DatabaseNotFound |
@@ -26,6 +30,7 @@ import type { ClientEnd } from '../pg-errors.ts';
  * | connection to server … failed, too many clients, could not translate host name | DatabaseUnreachable |
  */
 const BY_TEXT: readonly (readonly [RegExp, HoldfastErrorClass])[] = [
+  [/^could not (uncompress|decompress) data: /, ArchiveCorrupt],
   [/No space left on device|(ERROR|PANIC): +could not extend file|Disk quota exceeded/, TargetFull],
   [
     /FATAL: +(password|PAM|LDAP|GSSAPI|certificate|peer|Ident) authentication failed for user/i,
@@ -50,14 +55,6 @@ const TOO_MANY =
   /FATAL: +(sorry, too many clients already|remaining connection slots are reserved|too many connections for )/;
 const QUOTED_LINES = 6;
 
-/** Errors that pg_restore printed, without what it was doing and without statements. */
-interface Printed {
-  /** Each with its continuation lines. */
-  readonly errors: readonly string[];
-  /** `TABLE DATA sales.orders`, of the entry that it was at. */
-  readonly entry: string | undefined;
-}
-
 export interface ClientFailure {
   readonly error: HoldfastError;
   /** It failed before it could load anything. */
@@ -69,9 +66,13 @@ export interface ClientFailure {
  * The named error of a pg_restore that did not end with 0; undefined when all it complains of is a setting that
  * the server is too old to know. pg_restore 17 and newer turn `transaction_timeout` off at first, which came
  * with 17, and go on when an older server does not know it, unless they are told to stop at any error.
+ * `loaded` are the entries whose data it was given.
  */
-export function classifyRestoreFailure(what: string, end: ClientEnd): ClientFailure | undefined {
-  const { errors, entry } = readPrinted(end.stderr);
+export function classifyRestoreFailure(
+  loaded: readonly Pick<TocEntry, 'schema' | 'tag'>[],
+  end: ClientEnd,
+): ClientFailure | undefined {
+  const errors = readErrors(end.stderr);
   const real = errors.filter((error) => !isUnknownSetting(error));
   if (end.exitCode === 1 && real.length === 0 && errors.length === 1) {
     const ignored = end.stderr.some((line) => /errors ignored on restore: 1$/.test(line));
@@ -88,7 +89,7 @@ export function classifyRestoreFailure(what: string, end: ClientEnd): ClientFail
     .slice(0, QUOTED_LINES);
   const said = lines.length > 0 ? `: ${lines.join(' / ')}` : ' and said nothing';
   const errorClass = BY_TEXT.find(([pattern]) => real.some((it) => pattern.test(it)))?.[1];
-  const fact = `${how} in the data of ${entry ?? what}${said}`;
+  const fact = `${how} in the data of ${blamed(loaded, real)}${said}`;
   return {
     error: new (errorClass ?? RestoreFailed)(fact),
     atConnect: real.some((it) => AT_CONNECT.test(it)),
@@ -100,35 +101,43 @@ function isUnknownSetting(error: string): boolean {
   return /unrecognized configuration parameter "transaction_timeout"/.test(error);
 }
 
+/** The table by its full name, of which pg_restore says the last part alone. */
+function blamed(
+  loaded: readonly Pick<TocEntry, 'schema' | 'tag'>[],
+  errors: readonly string[],
+): string {
+  const name = /^COPY failed for table "(.*?)": /.exec(errors[0] ?? '')?.[1];
+  const fitting = loaded.filter(({ tag }) => name === undefined || tag === name);
+  const [first] = fitting;
+  if (first && fitting.length === 1) return objectOf(first);
+  return name ?? `${loaded.length} tables`;
+}
+
 /**
- * A line without a prefix continues the one before. `Command was:` begins a statement, of which nothing is
- * kept; CONTEXT and DETAIL may show a row, and rows are nobody's business here: the line and the column are.
+ * The errors that pg_restore printed. A line without a prefix continues the one before. Not kept is what shows
+ * a statement or a row: of CONTEXT there stays which line of which table it is.
  */
-function readPrinted(stderr: readonly string[]): Printed {
+function readErrors(stderr: readonly string[]): string[] {
   const errors: string[] = [];
-  let entry: string | undefined;
-  let keep = false;
+  let inError = false;
+  let kept = false;
+  const append = (text: string) => errors.push(`${errors.pop() ?? ''}\n${text}`);
   for (const line of stderr) {
-    const [, kind, text = ''] =
-      /^pg_restore: (error|warning|detail|hint|from TOC entry|while \w+)?:? ?(.*)$/.exec(line) ??
-      [];
-    if (kind === 'error') {
-      errors.push(text);
-      keep = true;
-    } else if (kind === 'from TOC entry') {
-      const [, described] = /^\d+; \d+ \d+ (.*) \S+$/.exec(text) ?? [];
-      entry = described;
-      keep = false;
-    } else if (kind !== undefined || line.startsWith('pg_restore: ')) {
-      keep = false;
-    } else if (/^(Command was|DETAIL|CONTEXT|QUERY|STATEMENT): /.test(line)) {
-      const [, context] =
-        /^CONTEXT: +(COPY [^:]*?, line \d+(?:, column [^:]*)?)(?::|$)/.exec(line) ?? [];
-      if (context !== undefined && keep) errors.push(`${errors.pop() ?? ''}\n${context}`);
-      keep = false;
-    } else if (keep) {
-      errors.push(`${errors.pop() ?? ''}\n${line}`);
+    const [, error] = /^pg_restore: error: (.*)$/.exec(line) ?? [];
+    if (error !== undefined) {
+      errors.push(error);
+      inError = true;
+      kept = true;
+    } else if (line.startsWith('pg_restore: ')) {
+      inError = false;
+    } else if (inError && /^(Command was|DETAIL|CONTEXT|QUERY|STATEMENT): /.test(line)) {
+      const [, place] =
+        /^CONTEXT: +(COPY .*?, line \d+(?:, column [^:]*)?)(?::|$)/.exec(line) ?? [];
+      if (place !== undefined) append(place);
+      kept = false;
+    } else if (inError && kept) {
+      append(line);
     }
   }
-  return { errors, entry };
+  return errors;
 }

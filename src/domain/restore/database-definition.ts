@@ -1,10 +1,11 @@
+import type { Selection } from '#contracts/restore.ts';
 import { type Toc, type TocEntry, textAt } from '../archive/toc.ts';
 import {
   quoteIdentifier,
   quoteLiteral,
   renderTokens,
-  type SqlToken,
   type SqlTextOptions,
+  type SqlToken,
   StatementReader,
   sqlStatements,
 } from './sql-tokens.ts';
@@ -98,6 +99,15 @@ export function archivedDatabase(head: Buffer, toc: Pick<Toc, 'entries'>): Archi
     comment: statements.flatMap((it) => ('comment' in it ? [it.comment] : [])).at(-1),
     statements: statements.flatMap((it) => ('comment' in it ? [] : [it])),
   };
+}
+
+/** Whether a restore is of the database as a whole, so that its own settings and grants come back too. */
+export function isOfDatabaseItself({
+  tables,
+  schemas,
+  only,
+}: Pick<Selection, 'tables' | 'schemas' | 'only'>): boolean {
+  return tables === undefined && schemas === undefined && only !== 'data';
 }
 
 /** Entries about the database itself: no part of what pg_restore makes inside of it. */
@@ -318,13 +328,14 @@ export function createDatabaseStatement(
     clauses.push(`ENCODING ${quoteLiteral(archived.encoding)}`);
   }
   for (const [keyword, value] of archived.options) {
-    const since =
-      keyword === 'LOCALE_PROVIDER' ? PROVIDER_MAJORS[value] : OPTION_MAJORS[keyword];
+    const since = keyword === 'LOCALE_PROVIDER' ? PROVIDER_MAJORS[value] : OPTION_MAJORS[keyword];
     if (keyword === 'TABLESPACE') {
       if (hasTablespace(value)) clauses.push(`TABLESPACE ${quoteIdentifier(value)}`);
       else warnings.push(`the target has no tablespace ${value} for us: the default one is used`);
     } else if (since === undefined) {
-      warnings.push(`the database was made with ${keyword}, which was left out: it is not known here`);
+      warnings.push(
+        `the database was made with ${keyword}, which was left out: it is not known here`,
+      );
     } else if (since <= major) {
       clauses.push(`${keyword} ${quoteLiteral(value)}`);
     } else if (keyword !== 'LOCALE_PROVIDER' || value !== 'libc') {

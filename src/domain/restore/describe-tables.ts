@@ -29,9 +29,7 @@ export function describeTables(
   const bytesOf = new Map(blocks.map(({ dumpId, lengthBytes }) => [dumpId, lengthBytes]));
   const key = ({ schema = '', tag }: TocEntry) => `${schema}\0${tag}`;
   const rowsOf = new Map(
-    toc.entries
-      .filter(({ desc, hasData }) => hasData && desc === 'TABLE DATA')
-      .map((entry) => [key(entry), entry]),
+    toc.entries.filter(({ desc }) => desc === 'TABLE DATA').map((entry) => [key(entry), entry]),
   );
   const relations = toc.entries.filter(({ desc }) => KINDS[desc] !== undefined);
   const known = new Set(relations.map(key));

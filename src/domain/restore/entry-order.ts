@@ -174,11 +174,11 @@ export class EntrySchedule {
   }
 
   /**
-   * The next entry to run, or undefined when there is none for now. Dependencies that form a circle are
-   * broken where nothing else can run.
+   * The next entry to run of those that are `wanted`, or undefined when there is none for now. Dependencies
+   * that form a circle are broken where nothing else can run.
    */
-  next(): TocEntry | undefined {
-    const at = this.#ready.findIndex((it) => !this.#conflicts(it));
+  next(wanted: (entry: TocEntry) => boolean = () => true): TocEntry | undefined {
+    const at = this.#ready.findIndex((it) => wanted(it.entry) && !this.#conflicts(it));
     const [circular] = at === -1 && this.#running.size === 0 ? this.#waiting.values() : [];
     const [chosen = circular] = at === -1 ? [] : this.#ready.splice(at, 1);
     if (!chosen) return undefined;

@@ -31,7 +31,10 @@ export class EntrySelector implements Choice {
     this.selection = selection;
     this.#isPresent = isPresent;
     this.isWholeDatabase = selection.tables === undefined && selection.schemas === undefined;
-    this.#ofDatabase = new Set(databaseEntries(graph));
+    const ofDatabase = databaseEntries(graph);
+    const ids = new Set(ofDatabase.map(({ dumpId }) => dumpId));
+    const about = graph.entries.filter((entry) => entry.dependencies.some((id) => ids.has(id)));
+    this.#ofDatabase = new Set([...ofDatabase, ...about]);
   }
 
   select(): SelectedEntries {
@@ -88,7 +91,11 @@ export class EntrySelector implements Choice {
     const { tables = [], schemas = [] } = this.selection;
     const { entries } = this.graph;
     if (this.isWholeDatabase) {
-      return entries.filter((entry) => !this.#ofDatabase.has(entry) && !this.#isPart(entry));
+      const { length } = this.selection.without;
+      // A restore of everything does not depend on what we make of the archive's dependencies.
+      return entries.filter(
+        (entry) => !this.#ofDatabase.has(entry) && (length === 0 || !this.#isPart(entry)),
+      );
     }
     const relations = entries.filter((entry) => isRelation(entry) || this.#isExtensionRows(entry));
     const named = tables.flatMap((pattern) => this.#matched(pattern, relations));
@@ -161,6 +168,7 @@ export class EntrySelector implements Choice {
       // Only now, as what is needed may be a part of something that was just added.
       for (const entry of added) {
         for (const needed of this.#unmetNeeds(entry)) this.#provide(needed, entry);
+        this.#fillShells(entry);
       }
     }
   }
@@ -176,10 +184,7 @@ export class EntrySelector implements Choice {
 
   isLeftOut(entry: TocEntry): boolean {
     const kind = leftOutAs(entry);
-    if (kind === undefined) return false;
-    // These say what somebody else gets of the tables: no part of any of them.
-    if (!this.isWholeDatabase && (kind === 'publications' || kind === 'subscriptions')) return true;
-    return this.selection.without.includes(kind);
+    return kind !== undefined && this.selection.without.includes(kind);
   }
 
   #considerPart(part: TocEntry): void {
@@ -204,6 +209,19 @@ export class EntrySelector implements Choice {
     }
   }
 
+  /** What refers to a partitioned table refers to the rows of all its partitions, they themselves apart. */
+  #fillShells(entry: TocEntry): void {
+    const { owners, needs } = this.graph.linksOf(entry);
+    const referred = entry.desc === 'FK CONSTRAINT' ? [...owners.slice(1), ...needs] : needs;
+    for (const it of referred) {
+      if (this.chosen.get(it) === 'shell' && !this.#isPartitionOf(entry, it)) this.#add(it, 'full');
+    }
+  }
+
+  #isPartitionOf(entry: TocEntry, parent: TocEntry): boolean {
+    return entry.desc === 'TABLE' && this.graph.partitionsOf(parent).includes(entry);
+  }
+
   #unmetNeeds(entry: TocEntry): readonly TocEntry[] {
     const { owners, needs, standsAlone } = this.graph.linksOf(entry);
     const all = standsAlone ? needs : [...owners, ...needs];
@@ -213,19 +231,20 @@ export class EntrySelector implements Choice {
   /** Whether it is restored, or in the target, itself or with what it is a part of. */
   isThere(entry: TocEntry): boolean {
     if (this.chosen.has(entry) || this.#isPresent(entry)) return true;
-    return this.#isPart(entry) && this.graph.linksOf(entry).owners.every(this.#isPresent);
+    const { owners } = this.graph.linksOf(entry);
+    return this.#isPart(entry) && owners.every((owner) => this.#isPresent(owner));
   }
 
   #provide(needed: TocEntry, by: TocEntry): void {
     if (this.#isKeptFor(needed)) {
       if (this.selection.only !== 'data') {
         this.#warnings.add(
-          `${displayEntry(needed)} is restored nevertheless: ${displayEntry(by)} needs it`,
+          `${displayEntry(needed)} is restored nevertheless: ${displayEntry(this.#needer(by))} needs it`,
         );
       }
       this.#addNeeded(needed, 'full');
     } else if (this.selection.withDependencies || needed.desc === 'SCHEMA') {
-      this.#addNeeded(needed, 'full');
+      this.#addNeeded(needed, this.#isPartitionOf(by, needed) ? 'shell' : 'full');
     }
   }
 
@@ -236,7 +255,6 @@ export class EntrySelector implements Choice {
   }
 
   #addNeeded(entry: TocEntry, extent: Extent): void {
-    if (this.#isPresent(entry)) return;
     if (!this.chosen.has(entry)) this.#dependencies.add(entry);
     this.#add(entry, extent);
   }

@@ -1,4 +1,5 @@
 import { InvalidInput } from '#errors';
+import { displayText } from '../display-text.ts';
 
 /**
  * Names of tables and schemas as one writes them in a selection.
@@ -30,7 +31,7 @@ export function parseTablePattern(text: string): TablePattern {
   const parts = readParts(text);
   const [first, second] = parts;
   if (parts.length > 2 || first === undefined) {
-    throw new InvalidInput(`the pattern ${text} has ${parts.length} parts`, {
+    throw new InvalidInput(`the pattern ${displayText(text, 100)} has ${parts.length} parts`, {
       remedy: 'write "schema.table", and quotes around a name with a dot: public."a.b"',
     });
   }
@@ -48,7 +49,7 @@ export function parseSchemaPattern(text: string): NamePattern {
   const parts = readParts(text);
   const [only] = parts;
   if (parts.length > 1 || only === undefined) {
-    throw new InvalidInput(`the schema pattern ${text} has a dot`, {
+    throw new InvalidInput(`the schema pattern ${displayText(text, 100)} has a dot`, {
       remedy: 'put quotes around a name with a dot ("a.b"), or write tables: ["schema.table"]',
     });
   }
@@ -78,12 +79,12 @@ function readParts(text: string): NamePattern[] {
     }
   }
   if (isQuoted) {
-    throw new InvalidInput(`the pattern ${text} has a quote without its end`, {
+    throw new InvalidInput(`the pattern ${displayText(text, 100)} has a quote without its end`, {
       remedy: 'a quote within quotes is doubled: "a ""quoted"" name"',
     });
   }
   if (parts.some((part) => part.length === 0)) {
-    throw new InvalidInput(`the pattern ${text} has an empty part`, {
+    throw new InvalidInput(`the pattern ${displayText(text, 100)} has an empty part`, {
       remedy: 'write "schema.table"; * matches every name',
     });
   }

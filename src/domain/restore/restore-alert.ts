@@ -24,7 +24,7 @@ export function restoreAlert(record: RestoreRecord, bucket: string): AlertMessag
   const { restore, report, status, error, cause } = record;
   const succeeded = status === 'SUCCEEDED';
   const what = `${restore.source}/${displayName(restore.backup?.database ?? restore.archive.key)}`;
-  const where = displayName(report?.database ?? restore.target.database);
+  const where = displayName(restoredAs(record) ?? restore.target.database);
   const headline = succeeded
     ? `restore of ${what} done: ${where}`
     : `restore of ${what} FAILED: ${displayText(error ?? '', 80)}`;
@@ -74,7 +74,7 @@ export function restoreAlert(record: RestoreRecord, bucket: string): AlertMessag
       backupId: restore.backup?.backupId ?? null,
       database: restore.backup?.database ?? null,
       trust: restore.trust,
-      restoredAs: report?.database ?? null,
+      restoredAs: restoredAs(record),
       targetSource: restore.target.source,
       durationSeconds: record.durationSeconds,
       bytesRead: report?.bytesRead ?? null,
@@ -137,8 +137,14 @@ function doubtLines({ trust }: PlannedRestore): string[] {
   return [`the backup is ${trust}: what was restored may be damaged or incomplete`];
 }
 
+/** What was restored and is there; a failed restore may have a report of what was then taken back. */
+function restoredAs({ report, status }: RestoreRecord): string | null {
+  return status === 'SUCCEEDED' ? (report?.database ?? null) : null;
+}
+
 function whatLines({ restore, report, status }: RestoreRecord): string[] {
-  if (!report) return [status === 'FAILED' ? 'Nothing was restored.' : 'Restored.'];
+  if (status === 'FAILED') return ['The restore did not come to its end.'];
+  if (!report) return ['Restored.'];
   const rows = report.checks.rows.reduce((sum, { actual }) => sum + actual, 0);
   const tables = report.checks.rows.length;
   return [
@@ -160,8 +166,8 @@ function describeCleanUp({ status, detail }: CleanUp): string {
     dropped: 'Nothing: the half-restored database was dropped.',
     emptied: 'Nothing: the database is empty again.',
     'nothing-left': 'Nothing.',
-    kept: 'What was restored so far was kept, as you asked.',
-    failed: 'Something is left, for you to remove.',
+    kept: 'Not removed:',
+    failed: 'Look yourself, it could not be cleaned up:',
   };
   return `${words[status]}${detail === '' ? '' : ` ${displayText(detail, CAUSE_IN_TEXT)}`}`;
 }

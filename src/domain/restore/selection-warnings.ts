@@ -46,11 +46,11 @@ function partWarnings(choice: Choice): string[] {
   return graph.entries.flatMap((part) => {
     const [subject, ...others] = graph.linksOf(part).owners;
     if (!subject || chosen.has(part)) return [];
-    if (part.desc === 'ROW SECURITY' && chosen.has(subject) && choice.isLeftOut(part)) {
+    if (part.desc === 'ROW SECURITY' && chosen.has(subject)) {
       return [`${displayEntry(subject)} is without its row security: its readers see all rows`];
     }
     if (choice.isLeftOut(part)) return [];
-    if (part.desc === 'STATISTICS' && !chosen.has(subject) && isOfSelectedSchema(choice, part)) {
+    if (part.desc === 'STATISTICS' && isOfSelectedSchema(choice, part)) {
       return [`${displayEntry(part)} is left out: ${displayEntry(subject)} is not selected`];
     }
     const lacking = others.filter((it) => !choice.isThere(it));

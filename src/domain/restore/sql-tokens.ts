@@ -21,9 +21,9 @@ const SKIPPED = /(?:\s+|--[^\n]*|(?<=^|\n)\\[^\n]*)+/y;
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 const NAME = /"((?:[^"]|"")+)"/y;
 const PLAIN_STRING = /'((?:[^']|'')*)'/y;
-const ESCAPE_STRING = /[Ee]'((?:[^'\\]|''|\\[^])*)'/y;
-const BACKSLASH_STRING = /'((?:[^'\\]|''|\\[^])*)'/y;
-const DOLLAR_STRING = /\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$([^]*?)\$\1\$/y;
+const ESCAPE_STRING = /[Ee]'((?:[^'\\]|''|\\.)*)'/sy;
+const BACKSLASH_STRING = /'((?:[^'\\]|''|\\.)*)'/sy;
+const DOLLAR_STRING = /\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$(.*?)\$\1\$/sy;
 const NUMBER = /\d+(?:\.\d*)?(?:[eE][+-]?\d+)?/y;
 
 /**
@@ -52,13 +52,16 @@ export function* sqlTokens(
     }
     const escaped = match(ESCAPE_STRING);
     if (escaped) {
-      yield { kind: 'string', text: unescape(escaped[1] ?? '') };
+      yield { kind: 'string', text: unescapeString(escaped[1] ?? '') };
       continue;
     }
     const string = match(standardStrings ? PLAIN_STRING : BACKSLASH_STRING);
     if (string) {
       const inner = string[1] ?? '';
-      yield { kind: 'string', text: standardStrings ? inner.replaceAll("''", "'") : unescape(inner) };
+      yield {
+        kind: 'string',
+        text: standardStrings ? inner.replaceAll("''", "'") : unescapeString(inner),
+      };
       continue;
     }
     const name = match(NAME);
@@ -111,8 +114,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** pg_dump doubles backslashes and quotes; the other escapes are those of the manual, 4.1.2.2. */
-function unescape(inner: string): string {
-  return inner.replaceAll(/''|\\([^])/g, (all, char: string | undefined) =>
+function unescapeString(inner: string): string {
+  return inner.replaceAll(/''|\\(.)/gs, (all, char: string | undefined) =>
     all === "''" ? "'" : (ESCAPES[char ?? ''] ?? char ?? ''),
   );
 }

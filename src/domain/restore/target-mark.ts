@@ -72,7 +72,8 @@ export function markAsRestored(
 ): string {
   const mark = `restored by Holdfast from ${origin} (restore ${restoreId})`;
   // What was backed up may itself have come from a restore, or be what a failed one left.
-  const own = comment === undefined || IN_PROGRESS.test(comment) ? '' : comment.replace(RESTORED, '');
+  const own =
+    comment === undefined || IN_PROGRESS.test(comment) ? '' : comment.replace(RESTORED, '');
   return own === '' ? mark : `${own}\n${mark}`;
 }
 

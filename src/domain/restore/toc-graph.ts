@@ -26,8 +26,6 @@ export interface EntryLinks {
 const RELATION_KINDS = new Set(['TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE']);
 /** What a CHECK CONSTRAINT can be on, besides relations. */
 const CONSTRAINED_TYPES = new Set(['DOMAIN', 'TYPE']);
-/** Said of another object, to which they depend. */
-const REMARKS = new Set(['COMMENT', 'ACL', 'SECURITY LABEL']);
 /** An index and what is one underneath. */
 const INDEX_KINDS = new Set(['INDEX', 'CONSTRAINT']);
 /** The first tokens of a definition name what it is about; more of them only cost time. */
@@ -129,11 +127,6 @@ export class TocGraph {
       needs: needs.filter((it) => !owners.includes(it)),
       standsAlone: owners.length === 0,
     });
-    if (REMARKS.has(desc))
-      return links(
-        dependencies.filter((it) => !REMARKS.has(it.desc)),
-        [],
-      );
     switch (desc) {
       case 'TABLE DATA': {
         // Rows of an extension's table have no table in the archive, and need the extension.
@@ -142,14 +135,6 @@ export class TocGraph {
       }
       case 'MATERIALIZED VIEW DATA':
         return links(this.#namesakes(entry, dependencies), dependencies);
-      case 'STATISTICS DATA':
-        return links(
-          dependencies.filter(({ desc: it }) => it !== 'MATERIALIZED VIEW DATA'),
-          [],
-        );
-      case 'ROW SECURITY':
-      case 'SEQUENCE SET':
-        return links(this.#namesakes(entry, dependencies), []);
       case 'SEQUENCE': {
         const owners = dependencies.filter(isRelation);
         const needs = dependencies.filter((it) => !isRelation(it));
@@ -193,6 +178,12 @@ export class TocGraph {
         const [parent, partition] = this.#attached(entry);
         return links(parent && partition ? [partition, parent] : dependencies, []);
       }
+      case 'COMMENT':
+      case 'ACL':
+      case 'SECURITY LABEL':
+      case 'STATISTICS DATA':
+      case 'SEQUENCE SET':
+      case 'ROW SECURITY':
       case 'PUBLICATION TABLE':
       case 'PUBLICATION TABLES IN SCHEMA':
       case 'SUBSCRIPTION TABLE':

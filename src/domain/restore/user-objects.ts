@@ -145,6 +145,6 @@ export function describeObjects(
 }
 
 function counted(count: number, noun: string): string {
-  const plural = /(s|x|ch)$/.test(noun) ? `${noun}es` : noun.replace(/(?<=[^aeiou])y$/, 'ie') + 's';
+  const plural = /(s|x|ch)$/.test(noun) ? `${noun}es` : `${noun.replace(/(?<=[^aeiou])y$/, 'ie')}s`;
   return `${displayCount(count)} ${count === 1 ? noun : plural}`;
 }

@@ -20,7 +20,7 @@ import {
   shownMessage,
   statementBeginning,
 } from '#domain/restore/statement-failure.ts';
-import { HoldfastError, RestoreFailed } from '#errors';
+import { ConnectionLost, HoldfastError, RestoreFailed } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
 
 type Needs = Pick<Deps, 'databases' | 'clock'>;
@@ -33,20 +33,36 @@ export interface SchemaOptions {
   /** Tell how large a table is: what belongs to the largest comes first. */
   readonly blocks: readonly DataBlock[];
   readonly roles: Pick<RoleHandling, 'noOwner' | 'role'>;
+  /** Without triggers, those on events too. */
+  readonly replica?: boolean;
   readonly signal: AbortSignal;
 }
+
+/**
+ * Entries that go to the server together: a commit takes milliseconds, and a round trip one. Each takes a few
+ * of the some 6,400 locks that a server has by default.
+ */
+const ENTRIES_TOGETHER = 32;
+const CHARACTERS_TOGETHER = 256 * 1024;
+/** Of a pass, only what takes no time: a session that has many would keep the others from them. */
+const QUICK = new Set(['ACL', 'DEFAULT ACL', 'COMMENT', 'SECURITY LABEL']);
 
 /** How often a statement is tried again that the server ended for the sake of another session. */
 const DEADLOCK_TRIES = 5;
 const DEADLOCK_PAUSE_MILLISECONDS = 200;
-/** 40P01 deadlock, 40001 serialization failure. */
+/** 40P01 deadlock, 40001 serialization failure; in catalogs the latter is an internal error. */
 const DEADLOCKS = new Set(['40P01', '40001']);
+const CATALOG_CONFLICT = /^tuple concurrently (updated|deleted)$/;
 const TOO_MANY_CONNECTIONS = '53300';
+/** 42P06 a schema, 42710 any other object: what depends on it finds it. */
+const ALREADY_THERE = new Set(['42P06', '42710']);
 /**
  * A session that was closed in the middle of a statement is not noticed before its end, unless the server
  * looks (PostgreSQL 14 and newer): an index of a terabyte would hold the database for hours.
  */
 const CONNECTION_CHECK = ['client_connection_check_interval', '10s'] as const;
+
+const REPLICA = ['session_replication_role', 'replica'] as const;
 
 const SET_KNOWN = `
   SELECT pg_catalog.set_config(s.name, wanted.value, false)
@@ -86,12 +102,31 @@ export class SchemaApplier {
   ): Promise<void> {
     if (entries.length === 0) return;
     await this.#withSessions(1, async ([session]) => {
-      for (const entry of entries) {
+      for (const group of this.#groupsOf(entries)) {
         this.#options.signal.throwIfAborted();
-        await this.#apply(session as EntrySession, phase, entry);
-        onApplied();
+        await this.#apply(session as EntrySession, phase, group);
+        for (const _ of group) onApplied();
       }
     });
+  }
+
+  #groupsOf(entries: readonly TocEntry[]): TocEntry[][] {
+    const groups: TocEntry[][] = [];
+    let [characters, open] = [0, false];
+    for (const entry of entries) {
+      const { parts, together } = this.#script.statements(entry.dumpId);
+      const size = parts.reduce((sum, { sql }) => sum + sql.length, 0);
+      const group = open && together ? groups.at(-1) : undefined;
+      if (group && group.length < ENTRIES_TOGETHER && characters + size < CHARACTERS_TOGETHER) {
+        group.push(entry);
+        characters += size;
+      } else {
+        groups.push([entry]);
+        characters = size;
+      }
+      open = together;
+    }
+    return groups;
   }
 
   /** Pass by pass, and within one on up to `jobs` sessions, as the dependencies allow. */
@@ -127,16 +162,18 @@ export class SchemaApplier {
     await Promise.all(
       sessions.map(async (session) => {
         while (failure === undefined && schedule.waiting > 0) {
-          const entry = schedule.next();
-          if (entry === undefined) {
+          const group = nextGroup(schedule);
+          if (group.length === 0) {
             await changed.promise;
             continue;
           }
           try {
             signal.throwIfAborted();
-            await this.#apply(session, phase, entry);
-            schedule.finish(entry);
-            onApplied();
+            await this.#apply(session, phase, group);
+            for (const entry of group) {
+              schedule.finish(entry);
+              onApplied();
+            }
           } catch (error) {
             if (failure === undefined) {
               failure = { error };
@@ -193,11 +230,14 @@ export class SchemaApplier {
       return undefined;
     }
     try {
-      const settings = [...this.#script.settings, CONNECTION_CHECK];
-      await session.query(SET_KNOWN, [
-        settings.map(([name]) => name),
-        settings.map(([, value]) => value),
-      ]);
+      const set = (settings: readonly (readonly [string, string])[]) =>
+        session.query(SET_KNOWN, [
+          settings.map(([name]) => name),
+          settings.map(([, value]) => value),
+        ]);
+      await set([...this.#script.settings, ...(this.#options.replica ? [REPLICA] : [])]);
+      // Some systems cannot; there a statement goes on to its end.
+      await set([CONNECTION_CHECK]).catch(() => {});
       if (this.#tablespaces === undefined) {
         const rows = await session.query<{ spcname: string }>(
           'SELECT spcname FROM pg_catalog.pg_tablespace',
@@ -219,55 +259,90 @@ export class SchemaApplier {
     }
   }
 
-  async #apply(session: EntrySession, phase: RestorePhase, entry: TocEntry): Promise<void> {
-    const statements = this.#script.statements(entry.dumpId);
-    if (statements.parts.length === 0) return;
-    const changes = session.changesTo(this.#available(statements.settings, entry));
-    const { parts, together } = statements;
-    if (together) {
-      // In one go, and in one transaction: where nothing fails, nothing more is to be known.
-      const queries = [...changes, ...parts].map(({ sql }) => sql);
-      try {
-        await this.#query(session, queries.join('\n;\n'));
-        session.keep(changes);
-        return await this.#afterwards(session, statements);
-      } catch (error) {
-        const [only] = parts;
-        if (queries.length === 1 && only) return this.#judge(phase, entry, only, error);
-        // It was rolled back as a whole. One by one, it is found who is to blame.
-        this.#requireSession(phase, entry, error);
+  /** All together where that goes well, else each by itself. */
+  async #apply(
+    session: EntrySession,
+    phase: RestorePhase,
+    entries: readonly TocEntry[],
+  ): Promise<void> {
+    const group = entries
+      .map((entry) => ({ entry, ...this.#script.statements(entry.dumpId) }))
+      .filter(({ parts }) => parts.length > 0);
+    const [first] = group;
+    if (!first) return;
+    if (group.every(({ together }) => together)) {
+      // In one transaction: where nothing fails, nothing more is to be known.
+      const { settings, queries } = this.#queriesOf(session, group);
+      const error = await this.#tried(session, queries.join('\n;\n'));
+      if (error === undefined) {
+        session.settings = settings;
+        return this.#afterwards(session, group);
       }
+      const [only] = first.parts;
+      if (queries.length === 1 && only) return this.#judge(phase, first.entry, only, error.thrown);
+      // It was rolled back as a whole; who is to blame is found one by one, as long as somebody answers.
+      this.#requireAnswer(phase, first.entry, error.thrown);
     }
-    for (const change of changes) {
-      await session.query(change.sql).catch((error: unknown) => {
-        throw this.#failure(phase, entry, change.sql, error, undefined);
-      });
-      session.keep([change]);
+    if (group.length === 1) return this.#applyParts(session, phase, first);
+    for (const { entry } of group) await this.#apply(session, phase, [entry]);
+  }
+
+  #queriesOf(session: EntrySession, group: readonly GroupMember[]) {
+    let { settings } = session;
+    const queries: string[] = [];
+    for (const { entry, settings: wanted, parts } of group) {
+      const changes = changesOf(settings, this.#available(wanted, entry));
+      settings = new Map([
+        ...settings,
+        ...changes.map(({ name, value }) => [name, value] as const),
+      ]);
+      queries.push(...[...changes, ...parts].map(({ sql }) => sql));
+    }
+    return { settings, queries };
+  }
+
+  async #applyParts(
+    session: EntrySession,
+    phase: RestorePhase,
+    member: GroupMember,
+  ): Promise<void> {
+    const { entry, settings, parts } = member;
+    for (const { name, value, sql } of changesOf(
+      session.settings,
+      this.#available(settings, entry),
+    )) {
+      const error = await this.#tried(session, sql);
+      if (error) throw this.#failure(phase, entry, sql, error.thrown, undefined);
+      session.settings = new Map([...session.settings, [name, value]]);
     }
     for (const part of parts) {
-      try {
-        await this.#query(session, part.sql);
-      } catch (error) {
-        this.#judge(phase, entry, part, error);
-        // What was not made has no owner.
-        if (part.kind === 'definition') break;
-      }
+      const error = await this.#tried(session, part.sql);
+      if (!error) continue;
+      this.#judge(phase, entry, part, error.thrown);
+      // What was not made has no owner.
+      if (part.kind === 'definition') break;
     }
-    await this.#afterwards(session, statements);
+    await this.#afterwards(session, [member]);
   }
 
   /** Grants by others than the owner come with a change of the session's user, which ends our role. */
-  async #afterwards(session: EntrySession, { parts }: EntryStatements): Promise<void> {
-    if (parts.some(({ text }) => text.includes('SESSION AUTHORIZATION')))
-      await session.becomeRole();
+  async #afterwards(session: EntrySession, group: readonly GroupMember[]): Promise<void> {
+    const changed = group.some(({ parts }) =>
+      parts.some(
+        ({ kind, text }) => kind === 'privilege' && text.includes('SESSION AUTHORIZATION'),
+      ),
+    );
+    if (changed) await session.becomeRole();
   }
 
-  async #query(session: EntrySession, sql: string): Promise<void> {
+  /** What was thrown; undefined when all went well. */
+  async #tried(session: EntrySession, sql: string): Promise<{ thrown: unknown } | undefined> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await session.query(sql);
+        await session.query(sql);
+        return undefined;
       } catch (error) {
-        if (attempt === DEADLOCK_TRIES || !DEADLOCKS.has(stateOf(error) ?? '')) throw error;
+        if (attempt === DEADLOCK_TRIES || !isDeadlock(error)) return { thrown: error };
         await this.#deps.clock.sleep(attempt * DEADLOCK_PAUSE_MILLISECONDS, this.#options.signal);
       }
     }
@@ -283,29 +358,30 @@ export class SchemaApplier {
     return { ...settings, tablespace: '' };
   }
 
-  /** Throws unless the session still stands and the server said what is wrong with the statement. */
-  #requireSession(phase: RestorePhase, entry: TocEntry, error: unknown): void {
-    if (stateOf(error) === undefined || serverTrouble(stateOf(error))) {
+  /** Throws unless the server is still there to be asked. */
+  #requireAnswer(phase: RestorePhase, entry: TocEntry, error: unknown): void {
+    const sqlState = stateOf(error);
+    if (sqlState === undefined || serverTrouble(sqlState) === ConnectionLost) {
       throw this.#failure(phase, entry, '', error, undefined);
     }
   }
 
   /** Notes a failure that may be, throws any other. */
   #judge(phase: RestorePhase, entry: TocEntry, part: ScriptPart, error: unknown): void {
-    this.#requireSession(phase, entry, error);
-    const sqlState = stateOf(error) ?? '';
+    const sqlState = stateOf(error);
     const verdict = classifyStatementFailure({
       sqlState,
       entry,
       part: part.kind,
-      because: this.#becauseOf(entry),
+      because: this.missingFor(entry),
       rolesOptional: this.#options.roles.noOwner || this.#options.roles.role !== undefined,
     });
     if (verdict.fatal) throw this.#failure(phase, entry, part.text, error, verdict.remedy);
-    if (part.kind === 'definition')
+    if (part.kind === 'definition' && !ALREADY_THERE.has(sqlState ?? '')) {
       this.#failed.set(entry.dumpId, `${entry.desc} ${objectOf(entry)}`);
+    }
     this.tolerated.push({
-      sqlState,
+      sqlState: sqlState ?? '',
       objectType: entry.desc,
       object: objectOf(entry),
       message: shownMessage(entry, sqlState, serverMessage(error)),
@@ -314,7 +390,8 @@ export class SchemaApplier {
     });
   }
 
-  #becauseOf({ dependencies }: TocEntry): string | undefined {
+  /** What an entry depends on directly, and is not there, as its failure was tolerated. */
+  missingFor({ dependencies }: TocEntry): string | undefined {
     const id = dependencies.find((dependency) => this.#failed.has(dependency));
     return id === undefined ? undefined : this.#failed.get(id);
   }
@@ -356,18 +433,56 @@ function stateOf(error: unknown): string | undefined {
   return code?.startsWith('E') ? undefined : code;
 }
 
+/** Two sessions were in each other's way, and may not be the next time. */
+function isDeadlock(error: unknown): boolean {
+  return DEADLOCKS.has(stateOf(error) ?? '') || CATALOG_CONFLICT.test(serverMessage(error));
+}
+
+/** The next entries that one session is to run; none where all have to wait. */
+function nextGroup(schedule: EntrySchedule): TocEntry[] {
+  const group: TocEntry[] = [];
+  while (group.length < ENTRIES_TOGETHER) {
+    const entry = schedule.next((it) => group.length === 0 || QUICK.has(it.desc));
+    if (!entry) break;
+    group.push(entry);
+    if (!QUICK.has(entry.desc)) break;
+  }
+  return group;
+}
+
+type GroupMember = EntryStatements & { readonly entry: TocEntry };
+
+type Settings = ReadonlyMap<keyof EntrySettings, string>;
+
 interface SettingChange {
   readonly name: keyof EntrySettings;
   readonly value: string;
   readonly sql: string;
 }
 
-/** A session that knows which of the entries' settings it has. */
+function changesOf(settings: Settings, wanted: EntrySettings): SettingChange[] {
+  const changes: SettingChange[] = [];
+  const add = (name: keyof EntrySettings, sql: (value: string) => string) => {
+    const value = wanted[name];
+    if (value === undefined || value === settings.get(name)) return;
+    changes.push({ name, value, sql: sql(value) });
+  };
+  add('searchPath', (path) => `SET search_path = ${path};`);
+  add(
+    'tablespace',
+    (name) => `SET default_tablespace = ${name === '' ? "''" : quoteIdentifier(name)};`,
+  );
+  add('accessMethod', (name) => `SET default_table_access_method = ${quoteIdentifier(name)};`);
+  return changes;
+}
+
+/** A session and what is known of its settings. */
 class EntrySession {
   readonly #session: Session;
   readonly #role: string | undefined;
-  readonly #current = new Map<keyof EntrySettings, string>();
   #closing: Promise<void> | undefined;
+  /** Of the entries' own: those that were set and committed. */
+  settings: Settings = new Map();
 
   constructor(session: Session, role: string | undefined) {
     this.#session = session;
@@ -381,27 +496,6 @@ class EntrySession {
   async becomeRole(): Promise<void> {
     if (this.#role === undefined) return;
     await this.#session.query("SELECT pg_catalog.set_config('role', $1, false)", [this.#role]);
-  }
-
-  changesTo(wanted: EntrySettings): SettingChange[] {
-    const changes: SettingChange[] = [];
-    const add = (name: keyof EntrySettings, sql: (value: string) => string) => {
-      const value = wanted[name];
-      if (value === undefined || value === this.#current.get(name)) return;
-      changes.push({ name, value, sql: sql(value) });
-    };
-    add('searchPath', (path) => `SET search_path = ${path};`);
-    add(
-      'tablespace',
-      (name) => `SET default_tablespace = ${name === '' ? "''" : quoteIdentifier(name)};`,
-    );
-    add('accessMethod', (name) => `SET default_table_access_method = ${quoteIdentifier(name)};`);
-    return changes;
-  }
-
-  /** Says that the changes were made and committed. */
-  keep(changes: readonly SettingChange[]): void {
-    for (const { name, value } of changes) this.#current.set(name, value);
   }
 
   close(): Promise<void> {

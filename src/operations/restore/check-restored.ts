@@ -3,8 +3,8 @@ import type { Connection } from '#contracts/source-plan.ts';
 import type { TableRows } from '#domain/copy-text.ts';
 import { displayCount } from '#domain/display-text.ts';
 import { type ArchiveExpectations, objectKey } from '#domain/restore/archive-expectations.ts';
-import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { SUBSCRIPTIONS_QUERY, type SubscriptionRow } from '#domain/restore/user-objects.ts';
 import type { Deps, Session } from '#runtime/ports.ts';
 import { countLargeObjects } from './empty-database.ts';
@@ -35,11 +35,11 @@ export async function checkRestored(
   { databases }: Pick<Deps, 'databases'>,
   request: CheckRequest,
 ): Promise<{ checks: RestoreChecks; warnings: string[] }> {
-  const { connection, database, expected, dataOnly } = request;
+  const { connection, database, expected, dataOnly, signal } = request;
   const problems: string[] = [];
   const warnings: string[] = [];
   const rows = await countRows({ databases }, request, problems, warnings);
-  const rest = await withSession(databases, connection, database, async (session) => {
+  const lookAtRest = async (session: Session) => {
     const sequences = await checkSequences(session, expected, problems, warnings);
     const invalidIndexes = await findInvalidIndexes(session);
     const invalidConstraints = (await findInvalidConstraints(session))
@@ -53,8 +53,14 @@ export async function checkRestored(
         (name) => `the partitioned index ${name} is invalid: a partition has no index for it`,
       ),
     );
-    const largeObjects = { expected: expected.largeObjects, actual: await countLargeObjects(session) };
-    if (largeObjects.actual !== largeObjects.expected && !(dataOnly && largeObjects.expected === 0)) {
+    const largeObjects = {
+      expected: expected.largeObjects,
+      actual: await countLargeObjects(session),
+    };
+    if (
+      largeObjects.actual !== largeObjects.expected &&
+      !(dataOnly && largeObjects.expected === 0)
+    ) {
       problems.push(
         `${displayCount(largeObjects.actual)} large objects instead of ${displayCount(largeObjects.expected)}`,
       );
@@ -81,7 +87,8 @@ export async function checkRestored(
         enabled: on,
       })),
     };
-  });
+  };
+  const rest = await withSession(databases, connection, database, lookAtRest, { signal });
   return { checks: { rows, ...rest, problems }, warnings };
 }
 
@@ -126,10 +133,9 @@ async function countRows(
   );
   const results: (RowCheck | undefined)[] = [];
   const waiting = found.entries();
-  const work = (session: Session) => async () => {
+  const count = async (session: Session) => {
     await session.query('SET row_security = off');
     for (const [at, countable] of waiting) {
-      signal.throwIfAborted();
       const { schema, table } = countable;
       const wanted = expectedOf.get(objectKey(schema, table)) ?? null;
       const actual = await countTable(session, countable, problems, warnings);
@@ -142,12 +148,16 @@ async function countRows(
       }
     }
   };
+  // One that fails stops the others; all of them end before this does.
+  const failed = new AbortController();
+  const either = { signal: AbortSignal.any([signal, failed.signal]) };
   const workers = Array.from({ length: Math.min(jobs, found.length) }, () =>
-    withSession(databases, connection, database, (session) => work(session)()),
+    withSession(databases, connection, database, count, either).catch((error: unknown) =>
+      failed.abort(error),
+    ),
   );
-  // All of them end before this does: no session outlives the check.
-  const ends = await Promise.allSettled(workers);
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  await Promise.all(workers);
+  either.signal.throwIfAborted();
   return results.filter((it) => it !== undefined);
 }
 

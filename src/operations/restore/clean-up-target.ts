@@ -1,25 +1,29 @@
 import type { CleanUp, TargetMode } from '#contracts/restore.ts';
 import type { Connection } from '#contracts/source-plan.ts';
 import { displayName } from '#domain/display-text.ts';
-import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import { parseMark } from '#domain/restore/target-mark.ts';
 import { isRetryable } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
 import { emptyDatabase } from './empty-database.ts';
-import { draftName, dropDatabase, endOwnSessions, isOurs } from './prepare-target.ts';
-import { findDatabase, queryAsOwner, type TargetDatabase, withSession } from './target-server.ts';
+import { draftName, dropDatabase, endOwnSessions, isOurs, setMark } from './marked-database.ts';
+import { findDatabase, type TargetDatabase, withSession } from './target-server.ts';
 
 export interface CleanUpRequest {
   readonly connection: Connection;
   readonly restoreId: string;
-  readonly target: { readonly database: string; readonly mode: TargetMode };
+  readonly target: {
+    readonly database: string;
+    readonly mode: TargetMode;
+    /** The name that a swap gives it in the end. */
+    readonly swapWith?: string | null;
+  };
   readonly keepOnFailure: boolean;
 }
 
 /**
  * Takes back what a failed restore made: a new database is dropped, an existing one is as empty as it was.
  * Only what carries the mark of this very restore is touched; a database that was restored to the end has
- * none any more and stays. Idempotent; also after the restoring task was killed.
+ * none any more and stays, which `kept` says. Idempotent; also after the restoring task was killed.
  *
  * Answers `failed` with the reason when something is left. Throws only what may work when it is called again
  * (DatabaseUnreachable, ConnectionLost …).
@@ -35,6 +39,8 @@ export async function cleanUpTarget(
       connection,
       connection.maintenanceDatabase,
       async (session) => {
+        const whole = await findWhole(session, request);
+        if (whole) return whole;
         if (keepOnFailure) return await describeKept(session, request);
         const draft = await findDatabase(session, draftName(request.restoreId));
         if (draft && draft.name !== target.database) {
@@ -58,13 +64,33 @@ function nothingLeft(detail: string): CleanUp {
   return { status: 'nothing-left', detail };
 }
 
+/** The task died, or could not swap, after the database was restored and checked: it is good to have. */
+async function findWhole(
+  session: Session,
+  { restoreId, target: { database, swapWith } }: CleanUpRequest,
+): Promise<CleanUp | undefined> {
+  for (const name of swapWith == null ? [database] : [swapWith, database]) {
+    const mark = parseMark((await findDatabase(session, name))?.comment ?? null);
+    if (mark?.state !== 'restored' || mark.restoreId !== restoreId) continue;
+    const swapped = name === swapWith ? ', and took the place of the original' : '';
+    return {
+      status: 'kept',
+      detail: `the database ${displayName(name)} was restored and checked to the end${swapped}`,
+    };
+  }
+  return undefined;
+}
+
 async function describeKept(
   session: Session,
   { restoreId, target }: CleanUpRequest,
 ): Promise<CleanUp> {
   const there = await findDatabase(session, target.database);
   if (there && isOurs(parseMark(there.comment), restoreId)) {
-    return { status: 'kept', detail: `in the database ${displayName(target.database)}` };
+    return {
+      status: 'kept',
+      detail: `what was restored so far is in the database ${displayName(target.database)}, as you asked`,
+    };
   }
   return nothingLeft(`there is nothing of this restore in ${displayName(target.database)}`);
 }
@@ -77,9 +103,6 @@ async function takeBack(
 ): Promise<CleanUp> {
   const name = displayName(there.name);
   const mark = parseMark(there.comment);
-  if (mark?.state === 'restored' && mark.restoreId === restoreId) {
-    return nothingLeft(`the database ${name} is whole, and stays`);
-  }
   const unmarkedDraft = !mark && there.name === draftName(restoreId);
   if (!isOurs(mark, restoreId) && !unmarkedDraft) {
     return nothingLeft(`the database ${name} is not of this restore, and was not touched`);
@@ -101,11 +124,6 @@ async function takeBack(
     return { status: 'failed', detail: `${name} still has ${left.slice(0, 5).join('; ')}${more}` };
   }
   // Last, so that a clean-up that is cut off can be done again.
-  const comment = before.comment === null ? 'NULL' : quoteLiteral(before.comment);
-  await queryAsOwner(
-    session,
-    there.owner,
-    `COMMENT ON DATABASE ${quoteIdentifier(there.name)} IS ${comment}`,
-  );
+  await setMark(session, there, before.comment);
   return { status: 'emptied', detail: `the database ${name}` };
 }

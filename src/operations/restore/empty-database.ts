@@ -1,5 +1,5 @@
-import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import { serverMessage } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import type {
   BeforeRestore,
   DefaultPrivileges,
@@ -61,7 +61,7 @@ export async function emptyDatabase(session: Session, before: BeforeRestore): Pr
     if (before.loaded.largeObjects) left.push(...(await unlinkLargeObjects(session)));
     return left;
   }
-  await dropSubscriptions(session);
+  await dropActors(session);
   let left: string[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const known = new Set(before.extensions);
@@ -78,10 +78,16 @@ export async function emptyDatabase(session: Session, before: BeforeRestore): Pr
 }
 
 /**
+ * Takes out what acts on its own: event triggers, which could refuse every DROP, then subscriptions.
+ *
  * DROP SUBSCRIPTION would also drop the slot on the publisher, which the original may still use: so the
  * subscription is cut off from its slot first. A database with subscriptions cannot be dropped either.
  */
-export async function dropSubscriptions(session: Session): Promise<void> {
+export async function dropActors(session: Session): Promise<void> {
+  const triggers = (await userObjects(session)).filter(({ type }) => type === 'event trigger');
+  for (const trigger of triggers) {
+    await queryAsOwner(session, trigger.owner, dropStatement(trigger));
+  }
   for (const { identity, owner } of await session.query<SubscriptionRow>(SUBSCRIPTIONS_QUERY)) {
     for (const sql of [
       `ALTER SUBSCRIPTION ${identity} DISABLE`,
@@ -256,7 +262,8 @@ async function resetPublicSchema(session: Session, wanted: PublicSchema | null):
 
 /** REVOKE and GRANT statements that make grants of other ones; `on`: `ON SCHEMA public`. */
 function regrant(now: readonly Grant[], wanted: readonly Grant[], on: string): string[] {
-  const named = (grantee: string | null) => (grantee === null ? 'PUBLIC' : quoteIdentifier(grantee));
+  const named = (grantee: string | null) =>
+    grantee === null ? 'PUBLIC' : quoteIdentifier(grantee);
   const grantees = new Set(now.map(({ grantee }) => grantee));
   return [
     ...[...grantees].map((grantee) => `REVOKE ALL ${on} FROM ${named(grantee)}`),

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { type RunningProgram, startProgram } from '#adapters/programs.ts';
 import type { RestoreReport } from '#contracts/restore.ts';
 import type { Connection } from '#contracts/source-plan.ts';
@@ -42,9 +43,11 @@ export interface LoadedData {
 
 /** pg_restore 17 and newer set it without asking; servers before 17 do not know it. */
 const TRANSACTION_TIMEOUT_SINCE = 17;
-/** Tries to connect, where the server has no connection to give. */
-const CONNECT_TRIES = 4;
-const CONNECT_PAUSE_MILLISECONDS = 1_000;
+/** Tries to connect, with a pause that doubles: 8 seconds in all. */
+const CONNECT_TRIES = 6;
+const CONNECT_PAUSE_MILLISECONDS = 250;
+/** Where the server has no connection to give, though others of ours are at work: a session that ended is gone. */
+const CROWDED_TRIES = 2;
 
 /**
  * Loads rows and large objects by several pg_restore at a time. Each is fed on its standard input with a head
@@ -64,6 +67,11 @@ export async function loadData(
   return load.run();
 }
 
+interface CheckedRange {
+  readonly range: ByteRange;
+  readonly crc: bigint;
+}
+
 class DataLoad {
   readonly #deps: Pick<Deps, 'databases' | 'clients' | 'clock'>;
   readonly #options: LoadDataOptions;
@@ -71,8 +79,7 @@ class DataLoad {
   readonly #waiting: DataShare[];
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #checked: { range: ByteRange; crc: bigint }[] = [];
-  readonly #warnings: string[] = [];
+  readonly #checked: CheckedRange[] = [];
   #workers = 0;
   #bytesRead = 0;
   #bytesDone = 0;
@@ -104,13 +111,19 @@ class DataLoad {
         this.#stop.abort(error);
       }
     };
-    await Promise.all(Array.from({ length: this.#workers }, work));
+    const workers = this.#workers;
+    await Promise.all(Array.from({ length: workers }, work));
     signal.throwIfAborted();
     if (failure !== undefined) throw failure.error;
     return {
       bytesRead: this.#bytesRead,
       checksum: this.#compareChecksum(),
-      warnings: this.#warnings,
+      warnings:
+        this.#workers === workers
+          ? []
+          : [
+              `the server has too few connections: ${this.#workers} jobs loaded data, not ${workers}`,
+            ],
     };
   }
 
@@ -136,16 +149,14 @@ class DataLoad {
         refresh = true;
         continue;
       }
-      if (tooManyConnections && this.#workers > 1) {
+      if (tooManyConnections && this.#workers > 1 && attempt >= CROWDED_TRIES) {
         this.#workers -= 1;
         this.#waiting.unshift(share);
-        this.#warnings.push(
-          `the server has too few connections: ${this.#workers} jobs loaded data`,
-        );
         return false;
       }
       if (attempt >= CONNECT_TRIES || !error.retryable) throw error;
-      await this.#deps.clock.sleep(CONNECT_PAUSE_MILLISECONDS * 2 ** attempt, this.#signal);
+      const pause = CONNECT_PAUSE_MILLISECONDS * 2 ** (attempt - 1);
+      await this.#deps.clock.sleep(pause, this.#signal);
     }
   }
 
@@ -174,25 +185,31 @@ class DataLoad {
       signal: this.#signal,
     });
     program.stdout.resume();
+    const ids = new Set(share.blocks.map(({ dumpId }) => dumpId));
     const doneBefore = this.#bytesDone;
-    let feeding: unknown;
-    let checked: { range: ByteRange; crc: bigint }[] = [];
+    // Reading goes no further than the program that is read for.
+    const gone = new AbortController();
+    const ended = program.ended.finally(() => gone.abort());
+    ended.catch(() => {});
+    let feeding: { error: unknown } | undefined;
+    let checked: CheckedRange[] = [];
     try {
-      const ids = new Set(share.blocks.map(({ dumpId }) => dumpId));
       await write(program, cutHead(access.head, access.toc, ids));
-      checked = await this.#feed(program, share);
+      checked = await this.#feed(program, share, AbortSignal.any([this.#signal, gone.signal]));
     } catch (error) {
-      feeding = error;
+      if (!gone.signal.aborted) feeding = { error };
       program.stop();
     }
     program.stdin.end();
-    const end = await program.ended;
+    const end = await ended;
     this.#signal.throwIfAborted();
     // The archive could not be read: what pg_restore says of it is only what followed.
-    if (feeding !== undefined) throw feeding;
+    if (feeding !== undefined) throw feeding.error;
     if (end.exitCode !== 0) {
-      const [first] = share.blocks;
-      const failed = classifyRestoreFailure(`entry ${first?.dumpId}`, end);
+      const failed = classifyRestoreFailure(
+        access.toc.entries.filter(({ dumpId }) => ids.has(dumpId)),
+        end,
+      );
       if (failed) {
         this.#bytesDone = doneBefore;
         return failed;
@@ -202,31 +219,24 @@ class DataLoad {
     return undefined;
   }
 
-  /** Streams the share's blocks into the program; ends early when the program is gone. */
+  /** Streams the share's blocks into the program. Throws the signal's reason at once when it is aborted. */
   async #feed(
     program: RunningProgram,
     share: DataShare,
-  ): Promise<{ range: ByteRange; crc: bigint }[]> {
+    signal: AbortSignal,
+  ): Promise<CheckedRange[]> {
     const { access, onProgress } = this.#options;
-    const checked: { range: ByteRange; crc: bigint }[] = [];
+    const checked: CheckedRange[] = [];
     for (const range of rangesOf(share.blocks)) {
       let crc = 0n;
       let position = range.start;
-      const body = access.read(range.start, range.end);
-      const cut = () => body.destroy();
-      this.#signal.addEventListener('abort', cut, { once: true });
-      try {
-        for await (const chunk of body as AsyncIterable<Buffer>) {
-          this.#signal.throwIfAborted();
-          crc = crc64Nvme(chunk, crc);
-          position += chunk.length;
-          this.#bytesRead += chunk.length;
-          this.#bytesDone += chunk.length;
-          if (!(await write(program, chunk))) return [];
-          onProgress?.({ bytes: this.#bytesDone, totalBytes: this.#totalBytes });
-        }
-      } finally {
-        this.#signal.removeEventListener('abort', cut);
+      for await (const chunk of chunksOf(access.read(range.start, range.end), signal)) {
+        crc = crc64Nvme(chunk, crc);
+        position += chunk.length;
+        this.#bytesRead += chunk.length;
+        this.#bytesDone += chunk.length;
+        await write(program, chunk);
+        onProgress?.({ bytes: this.#bytesDone, totalBytes: this.#totalBytes });
       }
       if (position !== range.end) {
         throw new ChecksumMismatch(
@@ -256,14 +266,32 @@ class DataLoad {
   }
 }
 
-/** Waits until the program takes more; false when it is gone. */
-async function write({ stdin }: RunningProgram, chunk: Buffer): Promise<boolean> {
-  if (stdin.destroyed) return false;
-  if (stdin.write(chunk)) return true;
-  return new Promise((resolve) => {
+/** The chunks of a stream; a stream that stands still is left at once when the signal says so. */
+async function* chunksOf(body: Readable, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  try {
+    for (;;) {
+      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Buffer>>();
+      const leave = () => reject(signal.reason);
+      signal.throwIfAborted();
+      signal.addEventListener('abort', leave, { once: true });
+      iterator.next().then(resolve, reject);
+      const result = await promise.finally(() => signal.removeEventListener('abort', leave));
+      if (result.done) return;
+      yield result.value;
+    }
+  } finally {
+    body.on('error', () => {}).destroy();
+  }
+}
+
+/** Waits until the program takes more, or is gone. */
+async function write({ stdin }: RunningProgram, chunk: Buffer): Promise<void> {
+  if (stdin.destroyed || stdin.write(chunk)) return;
+  await new Promise<void>((resolve) => {
     const settle = () => {
       stdin.off('drain', settle).off('close', settle);
-      resolve(!stdin.destroyed);
+      resolve();
     };
     stdin.on('drain', settle).on('close', settle);
   });

@@ -2,27 +2,22 @@ import type { RoleHandling, Selection, TargetMode } from '#contracts/restore.ts'
 import type { Connection } from '#contracts/source-plan.ts';
 import type { Toc } from '#domain/archive/toc.ts';
 import { displayName } from '#domain/display-text.ts';
-import { restoredDatabaseName } from '#domain/names.ts';
-import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
 import {
   type ArchivedDatabase,
   archivedDatabase,
   createDatabaseStatement,
   type DatabaseStatement,
+  isOfDatabaseItself,
 } from '#domain/restore/database-definition.ts';
-import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import {
   type BeforeRestore,
   markAsRestored,
   markInProgress,
   parseMark,
-  type TargetMark,
 } from '#domain/restore/target-mark.ts';
-import { describeObjects } from '#domain/restore/user-objects.ts';
 import {
-  DatabaseNotFound,
-  DependencyMissing,
   InsufficientPrivilege,
   InvalidInput,
   TargetFull,
@@ -30,20 +25,11 @@ import {
   TargetUnsuitable,
 } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
-import {
-  countLargeObjects,
-  dropSubscriptions,
-  emptyDatabase,
-  findTables,
-  recordBefore,
-  tableName,
-  tablesWithRows,
-  userObjects,
-} from './empty-database.ts';
+import { draftName, dropDatabase, setMark, taken } from './marked-database.ts';
+import { prepareExisting } from './prepare-existing.ts';
 import {
   findDatabase,
   inspectTargetServer,
-  queryAsOwner,
   type TargetDatabase,
   type TargetServer,
   withSession,
@@ -100,18 +86,32 @@ export async function prepareTarget(
         remedy: 'restore to its primary',
       });
     }
+    await lockName(session, database);
     const there = await findDatabase(session, database);
     if (mode === 'existing') return prepareExisting({ databases }, session, server, there, request);
-    const { warnings, archived } = await makeDatabase({ databases }, session, server, there, request);
-    if (isWhole(request)) {
+    const { warnings, archived } = await makeDatabase(
+      { databases },
+      session,
+      server,
+      there,
+      request,
+    );
+    if (isOfDatabaseItself(request.selection)) {
       const early = archived.statements.filter(({ when }) => when === 'early');
       warnings.push(...(await applyStatements(session, early, database, server.role)));
     }
     const { role } = request.roles;
     // Otherwise the role could not make anything in the schema public.
-    if (role !== undefined) await giveAway(session, database, role);
+    if (role !== undefined) await giveAway(session, database, role, server.role);
     return { server, before: undefined, warnings };
   });
+}
+
+/** Until the session ends: of two restores into one database, the second sees the mark of the first. */
+async function lockName(session: Session, database: string): Promise<void> {
+  await session.query('SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended($1, 0))', [
+    `holdfast restore into ${database}`,
+  ]);
 }
 
 /** PostgreSQL would cut a longer name without an error, and another database would be meant. */
@@ -122,12 +122,6 @@ function checkName(database: string): void {
     `${displayName(database)} cannot be a database: its name has ${bytes} bytes`,
     { remedy: `give target.database a name of at most ${NAME_BYTES} bytes` },
   );
-}
-
-/** Whether the restore is of the database as a whole, settings and grants of its own included. */
-function isWhole({ selection }: Pick<TargetRequest, 'selection'>): boolean {
-  const { tables, schemas, only } = selection;
-  return tables === undefined && schemas === undefined && only !== 'data';
 }
 
 /**
@@ -145,7 +139,8 @@ async function makeDatabase(
   const draft = draftName(restoreId);
   if (there && there.name !== draft) {
     const mark = parseMark(there.comment);
-    if (!isOurs(mark, restoreId)) throw taken(there, mark);
+    // Also one that an earlier try restored to the end: that try died before it could tell anybody.
+    if (mark?.restoreId !== restoreId) throw taken(there, mark);
     await dropDatabase({ databases }, session, connection, there);
   }
   const left = await findDatabase(session, draft);
@@ -171,44 +166,6 @@ async function makeDatabase(
   return { warnings: [...archived.warnings, ...warnings], archived };
 }
 
-/** Format: `holdfast_restored_<restoreId>`: what a database is called until it is marked. */
-export function draftName(restoreId: string): string {
-  return restoredDatabaseName('holdfast', restoreId);
-}
-
-export function isOurs(mark: TargetMark | undefined, restoreId: string): boolean {
-  return mark?.state === 'in-progress' && mark.restoreId === restoreId;
-}
-
-function taken({ name }: TargetDatabase, mark: TargetMark | undefined): Error {
-  const whose =
-    mark?.state === 'in-progress'
-      ? `, where the restore ${mark.restoreId} is at work or was cut off`
-      : '';
-  return new TargetNotEmpty(`there is a database ${displayName(name)} already${whose}`, {
-    remedy: 'give another target.database, or drop it yourself',
-  });
-}
-
-/** Drops a database of ours whoever is connected to it. */
-export async function dropDatabase(
-  { databases }: Pick<Deps, 'databases'>,
-  session: Session,
-  connection: Connection,
-  { name, owner }: Pick<TargetDatabase, 'name' | 'owner'>,
-): Promise<void> {
-  const drop = () =>
-    queryAsOwner(session, owner, `DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE)`);
-  try {
-    await drop();
-  } catch (error) {
-    if (sqlStateOf(error) !== SQLSTATE.objectInUse) throw error;
-    // Subscriptions keep a database from being dropped.
-    await withSession(databases, connection, name, dropSubscriptions);
-    await drop();
-  }
-}
-
 async function usableTablespaces(session: Session): Promise<(name: string) => boolean> {
   const rows = await session.query<{ name: string }>(
     `SELECT spcname::pg_catalog.text AS "name" FROM pg_catalog.pg_tablespace
@@ -229,7 +186,10 @@ function creationFailed(
   if (state === SQLSTATE.insufficientPrivilege) {
     return new InsufficientPrivilege(
       `the role ${displayName(role)} may not create the database ${displayName(database)}: ${said}`,
-      { remedy: `run as an administrator: ALTER ROLE ${quoteIdentifier(role)} CREATEDB`, cause: error },
+      {
+        remedy: `run as an administrator: ALTER ROLE ${quoteIdentifier(role)} CREATEDB`,
+        cause: error,
+      },
     );
   }
   if (state === SQLSTATE.diskFull) {
@@ -247,7 +207,12 @@ function creationFailed(
   );
 }
 
-async function giveAway(session: Session, database: string, role: string): Promise<void> {
+async function giveAway(
+  session: Session,
+  database: string,
+  role: string,
+  self: string,
+): Promise<void> {
   try {
     await session.query(
       `ALTER DATABASE ${quoteIdentifier(database)} OWNER TO ${quoteIdentifier(role)}`,
@@ -257,7 +222,7 @@ async function giveAway(session: Session, database: string, role: string): Promi
     throw new InsufficientPrivilege(
       `the database cannot be given to roles.role ${displayName(role)}: ${serverMessage(error)}`,
       {
-        remedy: `create the role, and run as an administrator: GRANT ${quoteIdentifier(role)} TO the restoring role`,
+        remedy: `create the role, and run as an administrator: GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(self)}`,
         cause: error,
       },
     );
@@ -290,150 +255,6 @@ async function applyStatements(
   return warnings;
 }
 
-async function prepareExisting(
-  { databases }: Pick<Deps, 'databases'>,
-  session: Session,
-  server: TargetServer,
-  there: TargetDatabase | undefined,
-  request: TargetRequest,
-): Promise<PreparedTarget> {
-  const { connection, database, restoreId, head, toc } = request;
-  if (!there) {
-    throw new DatabaseNotFound(`there is no database ${displayName(database)} on the target`, {
-      remedy: 'create it, or restore with target.mode "new"',
-    });
-  }
-  const mark = parseMark(there.comment);
-  if (mark?.state === 'in-progress' && mark.restoreId !== restoreId) throw taken(there, mark);
-  const archived = archivedDatabase(head, toc);
-  const earlier = mark?.state === 'in-progress' ? mark.before : undefined;
-  if (earlier) await endOwnSessions(session, database);
-
-  return withSession(databases, connection, database, async (inside) => {
-    const warnings = await checkEncoding(inside, archived, there);
-    if (earlier) {
-      const left = await emptyDatabase(inside, earlier);
-      if (left.length > 0) {
-        throw new TargetNotEmpty(
-          `an earlier try of this restore left what cannot be removed: ${left.slice(0, 5).join('; ')}`,
-        );
-      }
-    }
-    const loaded = await checkEmpty(inside, request);
-    const before = earlier ?? {
-      ...(await recordBefore(inside, there.comment)),
-      ...(loaded ? { loaded } : {}),
-    };
-    await setMark(session, there, markInProgress(restoreId, before), server);
-    if (isWhole(request) && archived.statements.length > 0) {
-      const kept = archived.statements.map(({ summary }) => summary).join('; ');
-      warnings.push(
-        `the database was there before and keeps its own properties; the archive has: ${kept}`,
-      );
-    }
-    return { server, before, warnings };
-  });
-}
-
-/** A task of the same restore that was taken for dead must not go on writing. */
-export async function endOwnSessions(session: Session, database: string): Promise<void> {
-  await session.query(
-    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-     WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND usename = current_user
-       AND application_name = pg_catalog.current_setting('application_name')`,
-    [database],
-  );
-}
-
-async function setMark(
-  session: Session,
-  { name, owner }: TargetDatabase,
-  comment: string | null,
-  { role }: Pick<TargetServer, 'role'>,
-): Promise<void> {
-  const text = comment === null ? 'NULL' : quoteLiteral(comment);
-  try {
-    await queryAsOwner(session, owner, `COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${text}`);
-  } catch (error) {
-    if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
-    throw new InsufficientPrivilege(
-      `the role ${displayName(role)} does not own the database ${displayName(name)}: it could not take back what it restores`,
-      {
-        remedy: `run as an administrator: GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(role)}`,
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Throws TargetUnsuitable where the database cannot hold the archive's characters. Answers warnings. */
-async function checkEncoding(
-  inside: Session,
-  { encoding }: ArchivedDatabase,
-  { name, encoding: own }: TargetDatabase,
-): Promise<string[]> {
-  if (encoding === undefined || encoding === own) return [];
-  if (own === 'UTF8' && encoding === 'SQL_ASCII') {
-    return ['the archive has no encoding (SQL_ASCII): a text that is not UTF8 makes the restore fail'];
-  }
-  const [row] = await inside.query<{ convertible: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_catalog.pg_conversion WHERE condefault
-       AND conforencoding = pg_catalog.pg_char_to_encoding($1)
-       AND contoencoding = pg_catalog.pg_char_to_encoding($2)) AS "convertible"`,
-    [encoding, own],
-  );
-  if (own === 'UTF8' && row?.convertible) return [];
-  throw new TargetUnsuitable(
-    `the archive is in ${encoding}, the database ${displayName(name)} in ${own}`,
-    { remedy: `create the database with ENCODING '${encoding}' or 'UTF8'` },
-  );
-}
-
-/**
- * Throws TargetNotEmpty with what was found. For data alone: when the tables have rows, and
- * DependencyMissing when one is not there; answers what is going to be loaded then.
- */
-async function checkEmpty(
-  inside: Session,
-  { database, head, toc, ids, selection }: TargetRequest,
-): Promise<BeforeRestore['loaded']> {
-  const what = `the database ${displayName(database)}`;
-  if (selection.only !== 'data') {
-    const objects = (await userObjects(inside)).filter(({ type }) => type !== 'extension');
-    const found = describeObjects(objects, await countLargeObjects(inside));
-    if (found === '') return undefined;
-    throw new TargetNotEmpty(`${what} has ${found}`, {
-      remedy: 'restore into an empty database, or under a new name',
-    });
-  }
-  const { tables } = archiveExpectations(head, toc, ids);
-  const names = tables.map(({ schema, table }): [string, string] => [schema, table]);
-  const known = await findTables(inside, names);
-  const missing = known.filter(({ owner }) => owner === null);
-  if (missing.length > 0) {
-    throw new DependencyMissing(
-      `${what} lacks ${enumerate(missing.map(tableName))}, whose data are to be restored`,
-      { remedy: 'create the tables first, or restore with their definitions (without "only")' },
-    );
-  }
-  const filled = await tablesWithRows(inside, known);
-  if (filled.length > 0) {
-    throw new TargetNotEmpty(`${what} has rows in ${enumerate(filled.map(tableName))}`, {
-      remedy: 'empty these tables first',
-    });
-  }
-  const largeObjects = toc.entries.some(({ dumpId, desc }) => desc === 'BLOBS' && ids.has(dumpId));
-  const total = largeObjects ? await countLargeObjects(inside) : 0;
-  if (total > 0) throw new TargetNotEmpty(`${what} has ${total} large objects`);
-  return { tables: names, largeObjects };
-}
-
-/** `a, b and 3 more` */
-function enumerate(names: readonly string[]): string {
-  const shown = names.slice(0, 10).join(', ');
-  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
-}
-
 /**
  * Gives the restored and checked database what it is to have in the end: grants, settings that would have
  * stood in the way, owner, and the comment that says where it came from instead of the mark. From here on
@@ -456,11 +277,11 @@ export async function markRestored(
       );
     }
     if (mark.before) {
-      await setMark(session, there, mark.before.comment, server);
+      await setMark(session, there, mark.before.comment);
       return [];
     }
     const archived = archivedDatabase(head, toc);
-    const whole = isWhole(request);
+    const whole = isOfDatabaseItself(request.selection);
     const wanted = whole ? archived.statements.filter(({ when }) => when === 'late') : [];
     const without = new Set<string>(selection.without);
     const [last, first] = [
@@ -473,7 +294,7 @@ export async function markRestored(
     const warnings = await apply(kept);
     const comment = whole && !without.has('comments') ? archived.comment : undefined;
     // The mark is taken off before the owner changes, after which we may not be allowed to.
-    await setMark(session, there, markAsRestored(request.origin, restoreId, comment), server);
+    await setMark(session, there, markAsRestored(request.origin, restoreId, comment));
     warnings.push(...(await apply(last)));
     if (whole && !roles.noOwner && roles.role === undefined && archived.owner !== undefined) {
       warnings.push(...(await changeOwner(session, there, archived.owner)));
@@ -489,7 +310,9 @@ async function changeOwner(
 ): Promise<string[]> {
   if (owner === now) return [];
   try {
-    await session.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(owner)}`);
+    await session.query(
+      `ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(owner)}`,
+    );
     return [];
   } catch (error) {
     if (sqlStateOf(error) === undefined) throw error;

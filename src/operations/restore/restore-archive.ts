@@ -81,6 +81,7 @@ export async function restoreArchive(
     toc,
     blocks,
     roles,
+    replica,
     signal,
   });
   const phases: { phase: RestorePhase; seconds: number }[] = [];

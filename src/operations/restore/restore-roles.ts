@@ -9,8 +9,8 @@ import {
   type RoleDefinition,
   specialAttributes,
 } from '#domain/restore/globals-sql.ts';
-import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { InsufficientPrivilege, RolesMissing } from '#errors';
 import type { Session } from '#runtime/ports.ts';
 import { inspectTargetServer } from './target-server.ts';

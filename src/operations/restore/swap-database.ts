@@ -1,7 +1,7 @@
 import type { Connection } from '#contracts/source-plan.ts';
 import { displayName } from '#domain/display-text.ts';
-import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { HoldfastError, SwapFailed } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
 import { findDatabase, withSession } from './target-server.ts';

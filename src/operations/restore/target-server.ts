@@ -1,6 +1,6 @@
 import type { Connection } from '#contracts/source-plan.ts';
-import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { SQLSTATE, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { DatabaseUnreachable } from '#errors';
 import type { Databases, Session } from '#runtime/ports.ts';
 
@@ -49,18 +49,30 @@ export async function findDatabase(
   return database;
 }
 
-/** A session that is closed in any case. Statements have no time limit unless `limited`. */
+/**
+ * A session that is closed in any case; statements have no time limit. The signal closes it too, which ends
+ * what is running, and its reason is thrown then.
+ */
 export async function withSession<T>(
   databases: Databases,
   connection: Connection,
   database: string,
   use: (session: Session) => Promise<T>,
-  { limited = false }: { limited?: boolean } = {},
+  { signal }: { signal?: AbortSignal } = {},
 ): Promise<T> {
-  const session = await databases.connect(connection, database, { unlimited: !limited });
+  signal?.throwIfAborted();
+  const session = await databases.connect(connection, database, { unlimited: true });
+  const onAbort = () => void session.close();
+  signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    return await use(session);
+    const result = await use(session);
+    signal?.throwIfAborted();
+    return result;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   } finally {
+    signal?.removeEventListener('abort', onAbort);
     await session.close();
   }
 }
