@@ -13,7 +13,7 @@ let original: Awaited<ReturnType<typeof contentsOf>>;
 
 beforeAll(async () => {
   const { execution } = await pipeline().run();
-  expect(execution.status).toBe('SUCCEEDED');
+  if (execution.status !== 'SUCCEEDED') throw new Error(`no backup: ${execution.cause}`);
   const [backupId = ''] = (await listBackups(pipeline())).keys();
   backup = { source: 'orders', database: 'shop', backupId };
   original = await contentsOf('shop');
