@@ -1,4 +1,9 @@
-import { NotifyRestoreEvent, type RestoreRecord, RestoreReport } from '#contracts/restore.ts';
+import {
+  type CleanUp,
+  NotifyRestoreEvent,
+  type RestoreRecord,
+  RestoreReport,
+} from '#contracts/restore.ts';
 import type { Outcome } from '#contracts/workflow.ts';
 import { describeFailure } from '#domain/failure-cause.ts';
 import { restoreKey, SOURCE_NAME } from '#domain/names.ts';
@@ -40,7 +45,7 @@ export const notifyRestore: Handle<
     durationSeconds: Math.max(0, (endedAt.getTime() - Date.parse(restore.startedAt)) / 1000),
     restore,
     report: await readReport(deps, restore),
-    cleanUp: event.cleanUp ?? null,
+    cleanUp: event.cleanUp ? readable(event.cleanUp) : null,
   };
   const message = restoreAlert(record, deps.objects.bucket);
   await deps.alerts.publish(message);
@@ -53,6 +58,17 @@ export const notifyRestore: Handle<
     summaryKey,
   };
 };
+
+/**
+ * Of a clean-up that threw, the state machine gives `<Error>: <Cause>`. A function's cause is JSON, whose
+ * inner quotes States.Format may have taken for its own escapes.
+ */
+function readable({ status, detail }: CleanUp): CleanUp {
+  const [, name, message] =
+    /^([\w.]+): \{"errorType":"\w*","errorMessage":"(.*)","trace":\[/s.exec(detail) ?? [];
+  if (message === undefined) return { status, detail };
+  return { status, detail: `${name}: ${message.replaceAll('\\"', '"')}` };
+}
 
 /** What the task found, also where it then failed; null when it did not get so far. */
 async function readReport(

@@ -6,7 +6,8 @@ import { LOG } from '#runtime/log-events.ts';
 import { runTask } from '../run-task.ts';
 import { restoreDatabase } from './restore-database.ts';
 
-process.exitCode = await runTask<RestoreOrder>({
+// At once: a request that S3 does not answer would keep a task that is done for minutes.
+const exitCode = await runTask<RestoreOrder>({
   async load({ objects }, key) {
     const found = parseRestoreKey(key)?.file === 'order.json' ? await objects.get(key) : undefined;
     return found && parseRecord(RestoreOrder, found.body, key);
@@ -23,3 +24,4 @@ process.exitCode = await runTask<RestoreOrder>({
     deps.log.info(LOG.restoreFinished, { ...restored });
   },
 });
+process.exit(exitCode);

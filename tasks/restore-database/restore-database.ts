@@ -130,7 +130,8 @@ async function restoreAndCheck(
         chooseRestoreMajor(toc.header, versionNumber, majors);
         if (dataOnly) return { created: [], warnings: [] };
         const needed = archiveRoles(head, toc, selected.ids);
-        return requireRoles(session, needed, restore.roles, globalsOf(deps, restore));
+        const globals = globalsOf(deps, restore, proof.manifest);
+        return requireRoles(session, needed, restore.roles, globals);
       },
     ),
     prepared: await prepareTarget(deps, request),

@@ -479,7 +479,7 @@ describe('events', () => {
       expect(ObjectCreatedEvent.safeParse(event).error).toBeUndefined();
     }
     const sequencers = events.map((e) => e.detail.object.sequencer);
-    expect(sequencers).toEqual(sequencers.toSorted((a, b) => (a < b ? -1 : 1)));
+    expect(sequencers).toEqual(sequencers.toSorted((a = '', b = '') => (a < b ? -1 : 1)));
   });
 
   it('says nothing of what failed', async () => {

@@ -18,6 +18,19 @@ export const ODD_NAME = `we"ird; --\n-- TOC entry 7 (class 1 OID 2)\n'x\\`;
 
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
+/** Extensions that come with PostgreSQL and bring types or operator classes. */
+const CONTRIB = [
+  'btree_gist',
+  'citext',
+  'cube',
+  'hstore',
+  'intarray',
+  'isn',
+  'ltree',
+  'pg_trgm',
+  'seg',
+  'uuid-ossp',
+];
 const VIEWS_DEEP = 60;
 const PARTITIONS = 100;
 
@@ -114,6 +127,16 @@ function statements(major: number): string[] {
     'CREATE TYPE span AS RANGE (subtype = float8)',
     'CREATE TABLE typed (m mood, p pair, s small, r span, arr mood[])',
     `INSERT INTO typed VALUES ('so "so"', (1, 'sad'), 5, span(1, 2), '{sad,"it''s ok"}')`,
+    ...CONTRIB.map((name) => `CREATE EXTENSION "${name}" SCHEMA public`),
+    `CREATE TABLE contributed (c citext PRIMARY KEY, h hstore, l ltree, q cube, s seg, n isbn, u uuid,
+       a int[], EXCLUDE USING gist (a WITH &&, u WITH =))`,
+    `INSERT INTO contributed SELECT 'Word' || i, hstore('k', i::text), ('a.b' || i)::ltree, cube(i, i + 1),
+       (i || '..' || i + 2)::seg, '978-0-393-04002-9', uuid_generate_v5(uuid_ns_url(), i::text), ARRAY[i]
+       FROM generate_series(1, 20) AS i`,
+    'CREATE INDEX contributed_trgm ON contributed USING gin ((c::text) gin_trgm_ops)',
+    'CREATE INDEX contributed_l ON contributed USING gist (l)',
+    "COMMENT ON EXTENSION hstore IS 'ours'",
+
     'CREATE COLLATION posix_like FROM "POSIX"',
     'CREATE TABLE collated (t text COLLATE posix_like)',
     'CREATE INDEX collated_t ON collated (t COLLATE "C" DESC NULLS LAST)',

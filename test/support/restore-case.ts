@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, expect } from 'vitest';
-import { type BackupRef, backupKey } from '#domain/names.ts';
+import type { BackupRef } from '#domain/names.ts';
 import type { PostgresServer } from '#local/postgres-server.ts';
 import type { StackOptions } from '#local/stack.ts';
 import { KEEP_ALL } from './failure-case.ts';
@@ -10,22 +10,22 @@ import { listBackups, type Pipeline, type RestoreOutcome, usePipeline } from './
 
 /**
  * Where a restore stands still while a test acts:
+ * - `order`: it is planned, and its task is about to read what it is to do.
  * - `before the target exists`: it is about to read the table of contents.
  * - `before the target is marked`: the database is made and nothing says yet whose it is.
  * - `pre-data`, `data`, `post-data`: in the middle of the phase.
  * - `check`: all was looked at, the report is about to be written.
  * - `end`: the mark is taken off, nobody was told yet.
  */
-export const MOMENTS = [
-  'before the target exists',
-  'before the target is marked',
-  'pre-data',
-  'data',
-  'post-data',
-  'check',
-  'end',
-] as const;
-export type Moment = (typeof MOMENTS)[number];
+export type Moment =
+  | 'order'
+  | 'before the target exists'
+  | 'before the target is marked'
+  | 'pre-data'
+  | 'data'
+  | 'post-data'
+  | 'check'
+  | 'end';
 
 /** What a failed restore must have said, everywhere alike. */
 export interface ExpectedFailure {
@@ -42,6 +42,8 @@ export interface Desk {
   query(sql: string, database?: string): Promise<Record<string, unknown>[]>;
   /** Makes another backup of a database. */
   backUp(database?: string): Promise<BackupRef>;
+  /** The databases and backups that there are now are what is to be left alone. */
+  accept(): Promise<void>;
   /** Restores the backup of `desk`. */
   restore(input?: Record<string, unknown>): Promise<RestoreOutcome>;
   /** Starts a restore, acts where it stands still, and lets it go on; its end. */
@@ -154,9 +156,13 @@ export function useDesk(stack: Partial<StackOptions> = {}): Desk {
     query,
     databases,
     backUp,
+    async accept() {
+      databasesBefore = await databases();
+      backupsBefore = await listBackups(pipeline());
+    },
     restore,
     async actAt(moment, act, input, server = pipeline().server) {
-      const stop = await STOPS[moment]({ stack: pipeline().stack, server });
+      const stop = await STOPS[moment]({ ...pipeline(), server });
       const outcome = restore(input);
       outcome.catch(() => undefined);
       try {
@@ -221,29 +227,26 @@ export function alertText({ alerts }: RestoreOutcome): string {
 
 /** No session of ours is in any database of the server; those of a task that was killed end soon. */
 export async function expectNoSession(server: PostgresServer): Promise<void> {
-  const sessions = () =>
-    withClient(server, 'postgres', async (client) => {
-      const { rows } = await client.query(
-        "SELECT datname, query FROM pg_stat_activity WHERE application_name = 'holdfast'",
-      );
-      return rows;
-    });
-  await expect.poll(sessions, { timeout: 10_000, interval: 50 }).toEqual([]);
+  await expect.poll(() => sessionsOf(server), { timeout: 10_000, interval: 50 }).toBe(0);
 }
 
-export function archiveKey(backup: BackupRef): string {
-  return backupKey(backup, 'archive.dump');
+/** How many sessions of ours the server has; with `condition`, of those that fit it. */
+function sessionsOf(server: PostgresServer, condition = 'true'): Promise<number> {
+  return withClient(server, 'postgres', async (client) => {
+    const { rowCount } = await client.query(
+      `SELECT FROM pg_stat_activity WHERE application_name = 'holdfast' AND ${condition}`,
+    );
+    return rowCount ?? 0;
+  });
 }
-
-/** The stack, and the server that is restored into. */
-type Place = Pick<Pipeline, 'stack' | 'server'>;
 
 interface Stop {
   readonly isReached: () => Promise<boolean>;
   readonly release: () => Promise<void>;
 }
 
-const STOPS: Readonly<Record<Moment, (place: Place) => Promise<Stop>>> = {
+const STOPS: Readonly<Record<Moment, (place: Pipeline) => Promise<Stop>>> = {
+  order: (place) => holdRequest(place, 'GetObject', /\/order\.json$/, { skip: 0, asked: 2 }),
   // The manifest in Plan Restore; order, manifest, verification and head in the task.
   'before the target exists': (place) =>
     holdRequest(place, 'GetObject', /\/archive\.dump$/, { skip: 0, asked: 5 }),
@@ -258,19 +261,20 @@ const STOPS: Readonly<Record<Moment, (place: Place) => Promise<Stop>>> = {
     });
     return {
       release,
-      isReached: async () => (await findPrograms(place, 'pg_restore')).length > 0,
+      isReached: async () =>
+        (await findPrograms(place, 'pg_restore')).length > 0 &&
+        (await sessionsOf(place.server)) > 0,
     };
   },
   'post-data': (place) => holdByLock(place, 'DROP ROLE gate_late'),
   // The order is the first.
-  check: (place) =>
-    holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
+  check: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
   end: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 1, asked: 3 }),
 };
 
 /** Holds requests back after `skip` of them; reached when so many of the operation were made in all. */
 async function holdRequest(
-  { stack }: Place,
+  { stack }: Pipeline,
   operation: 'GetObject' | 'PutObject',
   key: RegExp,
   { skip, times = 1, asked = 0 }: { skip: number; times?: number; asked?: number },
@@ -288,7 +292,7 @@ async function holdRequest(
 }
 
 /** Holds what needs the lock that a statement takes in a transaction, which is rolled back at last. */
-async function holdByLock({ server }: Place, sql: string): Promise<Stop> {
+async function holdByLock({ server }: Pipeline, sql: string): Promise<Stop> {
   const { promise: until, resolve } = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
   const holding = withClient(server, 'postgres', async (client) => {
@@ -303,14 +307,7 @@ async function holdByLock({ server }: Place, sql: string): Promise<Stop> {
   });
   await locked.promise;
   return {
-    isReached: () =>
-      withClient(server, 'postgres', async (client) => {
-        const { rows } = await client.query(
-          `SELECT FROM pg_stat_activity
-            WHERE application_name = 'holdfast' AND wait_event_type = 'Lock'`,
-        );
-        return rows.length > 0;
-      }),
+    isReached: async () => (await sessionsOf(server, "wait_event_type = 'Lock'")) > 0,
     release: async () => {
       resolve();
       await holding;

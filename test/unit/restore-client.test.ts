@@ -32,7 +32,7 @@ describe('the client that restores', () => {
     );
   });
 
-  it('is the target’s where the archive does not say who made it', () => {
+  it("is the target's where the archive does not say who made it", () => {
     const header = { serverVersion: undefined, dumpVersion: undefined };
     expect(chooseRestoreMajor(header, 170_002, [16, 17, 18])).toBe(17);
   });

@@ -101,7 +101,7 @@ describe('the statements of an entry', () => {
     expect(sqlOf({ ...TABLE, desc: 'NOVELTY' }, { noOwner: true })).toHaveLength(1);
   });
 
-  it('make a schema without its owner’s name where nobody is to own anything', () => {
+  it("make a schema without its owner's name where nobody is to own anything", () => {
     const entry = {
       desc: 'SCHEMA',
       tag: 'a b',

@@ -175,7 +175,7 @@ describe('what is shown of a statement', () => {
     expect(statementBeginning({ ...mapping, desc }, statement)).not.toContain('s3cret');
   });
 
-  it('is the server’s message, unless that may repeat a password', () => {
+  it("is the server's message, unless that may repeat a password", () => {
     const message = 'syntax error at or near "s3cret-word"';
     expect(shownMessage({ desc: 'TABLE' }, '42601', message)).toBe(message);
     expect(shownMessage(mapping, '42601', message)).not.toContain('s3cret');

@@ -179,7 +179,8 @@ export class EntrySchedule {
    */
   next(wanted: (entry: TocEntry) => boolean = () => true): TocEntry | undefined {
     const at = this.#ready.findIndex((it) => wanted(it.entry) && !this.#conflicts(it));
-    const [circular] = at === -1 && this.#running.size === 0 ? this.#waiting.values() : [];
+    const isStuck = this.#ready.length === 0 && this.#running.size === 0;
+    const [circular] = isStuck ? this.#waiting.values() : [];
     const [chosen = circular] = at === -1 ? [] : this.#ready.splice(at, 1);
     if (!chosen) return undefined;
     this.#waiting.delete(chosen.place);

@@ -43,8 +43,11 @@ const OF_THE_SERVER: Readonly<Record<string, HoldfastErrorClass>> = {
 const DENIED = ['42501'];
 /** 42704 undefined object, 3F000 schema, 42883 function, 42P01 table, 0A000 not supported. */
 const ABSENT = ['42704', '3F000', '42883', '42P01', '0A000'];
-/** An extension's control file is missing: 58P01, from 13 on 0A000; 22023: no such version. */
-const UNAVAILABLE = ['58P01', '0A000', '22023'];
+/**
+ * An extension's control file is missing: 58P01, from 13 on 0A000; 22023: no such version; 55000: it wants to be
+ * loaded first. P0001: its script refuses, as that of pg_cron does in every database but one.
+ */
+const UNAVAILABLE = ['58P01', '0A000', '22023', '55000', 'P0001'];
 
 interface Tolerable {
   readonly desc: readonly string[];

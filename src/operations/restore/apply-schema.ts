@@ -20,7 +20,7 @@ import {
   shownMessage,
   statementBeginning,
 } from '#domain/restore/statement-failure.ts';
-import { ConnectionLost, HoldfastError, RestoreFailed } from '#errors';
+import { ConnectionLost, errorCatalogue, errorName, HoldfastError, RestoreFailed } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
 
 type Needs = Pick<Deps, 'databases' | 'clock'>;
@@ -45,7 +45,7 @@ export interface SchemaOptions {
 const ENTRIES_TOGETHER = 32;
 const CHARACTERS_TOGETHER = 256 * 1024;
 /** Of a pass, only what takes no time: a session that has many would keep the others from them. */
-const QUICK = new Set(['ACL', 'DEFAULT ACL', 'COMMENT', 'SECURITY LABEL']);
+const QUICK = new Set(['ACL', 'BLOB', 'COMMENT', 'DEFAULT ACL', 'SECURITY LABEL', 'SEQUENCE SET']);
 
 /** How often a statement is tried again that the server ended for the sake of another session. */
 const DEADLOCK_TRIES = 5;
@@ -373,7 +373,7 @@ export class SchemaApplier {
       sqlState,
       entry,
       part: part.kind,
-      because: this.missingFor(entry),
+      because: this.#missingFor(entry),
       rolesOptional: this.#options.roles.noOwner || this.#options.roles.role !== undefined,
     });
     if (verdict.fatal) throw this.#failure(phase, entry, part.text, error, verdict.remedy);
@@ -390,8 +390,30 @@ export class SchemaApplier {
     });
   }
 
+  /**
+   * Of entries with rows or sequence values, those whose table is not there, as it belongs to an extension that
+   * is not. The archive has no entry for such a table, and does not say of which extension it is.
+   */
+  async withoutExtension(entries: readonly TocEntry[]): Promise<ReadonlySet<TocEntry>> {
+    const failed = [...this.#failed.values()].some((object) => object.startsWith('EXTENSION '));
+    const known = new Set(this.#options.toc.entries.map(({ dumpId }) => dumpId));
+    const foreign = entries.filter(
+      ({ desc, dependencies }) =>
+        (desc === 'TABLE DATA' || desc === 'SEQUENCE SET') &&
+        !dependencies.some((id) => known.has(id)),
+    );
+    const absent = new Set<TocEntry>();
+    if (!failed || foreign.length === 0) return absent;
+    await this.#withSessions(1, async ([session]) => {
+      for (const entry of foreign) {
+        if (!(await session?.hasRelation(entry))) absent.add(entry);
+      }
+    });
+    return absent;
+  }
+
   /** What an entry depends on directly, and is not there, as its failure was tolerated. */
-  missingFor({ dependencies }: TocEntry): string | undefined {
+  #missingFor({ dependencies }: TocEntry): string | undefined {
     const id = dependencies.find((dependency) => this.#failed.has(dependency));
     return id === undefined ? undefined : this.#failed.get(id);
   }
@@ -422,8 +444,8 @@ export class SchemaApplier {
     };
     const fact = `${what} failed: ${said}${code}${begin}`;
     if (verdict.fatal && sqlState !== undefined) return new verdict.errorClass(fact, options);
-    if (error instanceof HoldfastError) return error;
-    return new RestoreFailed(fact, options);
+    const errorClass = sqlState === undefined ? errorCatalogue.get(errorName(error)) : undefined;
+    return new (errorClass ?? RestoreFailed)(fact, options);
   }
 }
 
@@ -491,6 +513,14 @@ class EntrySession {
 
   async query(sql: string): Promise<void> {
     await this.#session.query(sql);
+  }
+
+  async hasRelation({ schema = '', tag }: TocEntry): Promise<boolean> {
+    const [row] = await this.#session.query<{ found: boolean }>(
+      "SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text)) IS NOT NULL AS found",
+      [schema, tag],
+    );
+    return row?.found ?? false;
   }
 
   async becomeRole(): Promise<void> {

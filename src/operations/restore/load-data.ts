@@ -13,7 +13,7 @@ import {
   planShares,
   rangesOf,
 } from '#domain/restore/data-shares.ts';
-import { AuthenticationFailed, ChecksumMismatch } from '#errors';
+import { AuthenticationFailed, ChecksumMismatch, RestoreFailed } from '#errors';
 import type { Deps } from '#runtime/ports.ts';
 import type { ArchiveAccess } from './open-archive.ts';
 
@@ -80,7 +80,9 @@ class DataLoad {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #checked: CheckedRange[] = [];
+  /** That have not ended: whoever gives a share back can leave it to one of the others. */
   #workers = 0;
+  #crowdedOut = 0;
   #bytesRead = 0;
   #bytesDone = 0;
 
@@ -109,20 +111,24 @@ class DataLoad {
       } catch (error) {
         failure ??= { error };
         this.#stop.abort(error);
+      } finally {
+        this.#workers -= 1;
       }
     };
     const workers = this.#workers;
     await Promise.all(Array.from({ length: workers }, work));
     signal.throwIfAborted();
     if (failure !== undefined) throw failure.error;
+    const left = this.#waiting.length;
+    if (left > 0) throw new RestoreFailed(`${left} shares of the data were given to nobody`);
     return {
       bytesRead: this.#bytesRead,
       checksum: this.#compareChecksum(),
       warnings:
-        this.#workers === workers
+        this.#crowdedOut === 0
           ? []
           : [
-              `the server has too few connections: ${this.#workers} jobs loaded data, not ${workers}`,
+              `the server has too few connections: ${workers - this.#crowdedOut} jobs loaded data, not ${workers}`,
             ],
     };
   }
@@ -150,7 +156,7 @@ class DataLoad {
         continue;
       }
       if (tooManyConnections && this.#workers > 1 && attempt >= CROWDED_TRIES) {
-        this.#workers -= 1;
+        this.#crowdedOut += 1;
         this.#waiting.unshift(share);
         return false;
       }
@@ -192,7 +198,7 @@ class DataLoad {
     const ended = program.ended.finally(() => gone.abort());
     ended.catch(() => {});
     let feeding: { error: unknown } | undefined;
-    let checked: CheckedRange[] = [];
+    let checked: CheckedRange[] | undefined;
     try {
       await write(program, cutHead(access.head, access.toc, ids));
       checked = await this.#feed(program, share, AbortSignal.any([this.#signal, gone.signal]));
@@ -215,16 +221,24 @@ class DataLoad {
         return failed;
       }
     }
+    if (!checked) {
+      throw new RestoreFailed('pg_restore ended before it had read all of its data', {
+        remedy: 'look whether the client is the one that was deployed',
+      });
+    }
     this.#checked.push(...checked);
     return undefined;
   }
 
-  /** Streams the share's blocks into the program. Throws the signal's reason at once when it is aborted. */
+  /**
+   * Streams the share's blocks into the program; undefined when that is gone before it has them all. Throws
+   * the signal's reason at once when it is aborted.
+   */
   async #feed(
     program: RunningProgram,
     share: DataShare,
     signal: AbortSignal,
-  ): Promise<CheckedRange[]> {
+  ): Promise<CheckedRange[] | undefined> {
     const { access, onProgress } = this.#options;
     const checked: CheckedRange[] = [];
     for (const range of rangesOf(share.blocks)) {
@@ -235,8 +249,10 @@ class DataLoad {
         position += chunk.length;
         this.#bytesRead += chunk.length;
         this.#bytesDone += chunk.length;
-        await write(program, chunk);
+        if (!(await write(program, chunk))) return undefined;
         onProgress?.({ bytes: this.#bytesDone, totalBytes: this.#totalBytes });
+        // The program may end before the stream says that it does.
+        if (position >= range.end) break;
       }
       if (position !== range.end) {
         throw new ChecksumMismatch(
@@ -285,13 +301,14 @@ async function* chunksOf(body: Readable, signal: AbortSignal): AsyncGenerator<Bu
   }
 }
 
-/** Waits until the program takes more, or is gone. */
-async function write({ stdin }: RunningProgram, chunk: Buffer): Promise<void> {
-  if (stdin.destroyed || stdin.write(chunk)) return;
-  await new Promise<void>((resolve) => {
+/** Waits until the program takes more; false when it is gone. */
+async function write({ stdin }: RunningProgram, chunk: Buffer): Promise<boolean> {
+  if (stdin.destroyed) return false;
+  if (stdin.write(chunk)) return true;
+  return new Promise((resolve) => {
     const settle = () => {
       stdin.off('drain', settle).off('close', settle);
-      resolve();
+      resolve(!stdin.destroyed);
     };
     stdin.on('drain', settle).on('close', settle);
   });

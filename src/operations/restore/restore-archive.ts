@@ -9,6 +9,7 @@ import type { TocEntry } from '#domain/archive/toc.ts';
 import { serverMajor } from '#domain/client-choice.ts';
 import { restoreOrder } from '#domain/restore/entry-order.ts';
 import { chooseRestoreMajor } from '#domain/restore/restore-client.ts';
+import { objectOf } from '#domain/restore/statement-failure.ts';
 import type { Deps } from '#runtime/ports.ts';
 import { analyzeTables } from './analyze-tables.ts';
 import { SchemaApplier } from './apply-schema.ts';
@@ -53,6 +54,8 @@ export interface RestoredArchive {
   readonly bytesRead: number;
   readonly checksum: RestoreReport['checksum'];
   readonly entries: RestoreReport['entries'];
+  /** Rows and sequence values that were left out, as they belong to an extension that the target does not have. */
+  readonly leftOut: ReadonlySet<number>;
   readonly warnings: readonly string[];
 }
 
@@ -106,14 +109,19 @@ export async function restoreArchive(
       applier.applyInOrder('pre-data', order.preData, counted('pre-data', order.preData.length)),
     );
   }
-  const dataEntries = [...order.beforeData, ...order.data, ...order.afterData];
+  // Tables of an extension that the target does not have hold settings of that extension.
+  const absent = await applier.withoutExtension([...order.data, ...order.afterData]);
+  const data = order.data.filter((entry) => !absent.has(entry));
+  const afterData = order.afterData.filter((entry) => !absent.has(entry));
+  const dataEntries = [...order.beforeData, ...data, ...afterData];
   const load = async () => {
-    await applier.applyInOrder('data', order.beforeData);
+    // A hundred thousand large objects are made in hundreds of statements.
+    await applier.applyInPasses('data', [order.beforeData], jobs);
     const result = await loadData(deps, {
       access,
       major,
       serverMajor: serverMajor(versionNumber),
-      ids: idsOf(order.data),
+      ids: idsOf(data),
       connection,
       database,
       jobs,
@@ -123,7 +131,7 @@ export async function restoreArchive(
       onProgress: ({ bytes, totalBytes }) =>
         onProgress?.({ phase: 'data', done: bytes, total: totalBytes, unit: 'bytes' }),
     });
-    await applier.applyInOrder('data', order.afterData);
+    await applier.applyInPasses('data', [afterData], jobs);
     return result;
   };
   // Without data there is still the head, which may be all there is of the archive, to be compared.
@@ -134,7 +142,7 @@ export async function restoreArchive(
       applier.applyInPasses('post-data', order.postData, jobs, counted('post-data', postCount)),
     );
   }
-  const tables = order.data.filter(({ desc }) => desc === 'TABLE DATA');
+  const tables = data.filter(({ desc }) => desc === 'TABLE DATA');
   const views = order.postData.flat().filter(({ desc }) => desc === 'MATERIALIZED VIEW DATA');
   const isWhole = tables.length === toc.entries.filter(({ desc }) => desc === 'TABLE DATA').length;
   const analysis =
@@ -160,7 +168,16 @@ export async function restoreArchive(
     bytesRead: access.openedBytes + loaded.bytesRead,
     checksum: loaded.checksum,
     entries: { selected: applied, total: toc.entries.length },
-    warnings: [...applier.warnings, ...loaded.warnings, ...(analysis?.warnings ?? [])],
+    leftOut: idsOf([...absent]),
+    warnings: [
+      ...[...absent].map(
+        (entry) =>
+          `${entry.desc} ${objectOf(entry)} was left out: the table is not there, as its extension is not`,
+      ),
+      ...applier.warnings,
+      ...loaded.warnings,
+      ...(analysis?.warnings ?? []),
+    ],
   };
 }
 
