@@ -2,8 +2,11 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { backupKey } from '#domain/names.ts';
 import { loadManifest } from '#operations/records.ts';
-import { type Command, cpuSecondsOf, measure, type Step, type Usage } from './measure.ts';
-import { emptyFolder, type Order, type Workbench } from './workbench.ts';
+import { type Command, measure, type Step } from './measure.ts';
+import { type Programs, taskCommand } from './programs.ts';
+import { Restores } from './restores.ts';
+import { type Sample, takeSample } from './sample.ts';
+import type { Order, Workbench } from './workbench.ts';
 
 export const CONTENDERS = {
   limit: 'pg_dump -Fc, zstd:1, to /dev/null',
@@ -13,32 +16,17 @@ export const CONTENDERS = {
   directory: 'pg_dump -Fd -j2, zstd:1, to disk, then upload',
   decode: 'pg_restore -f /dev/null of the local file',
   verify: 'our verification, out of the store',
+  'pg-restore': 'pg_restore -j of the local file',
+  restore: 'our restore task, out of the store',
+  'pg-restore-table': 'pg_restore -t of the local file, one table',
+  'restore-table': 'our restore task, one table out of the store',
 } as const;
 export type Contender = keyof typeof CONTENDERS;
-
-export interface Sample extends Usage {
-  /** Of the server's processes meanwhile. */
-  readonly serverCpuSeconds: number;
-  /** Of the local object store meanwhile; on AWS this is S3's. */
-  readonly storeCpuSeconds: number;
-  /** Of what was made, or read. */
-  readonly archiveBytes: number;
-}
 
 /** The compression of our plans' default, so that the clients of all contenders do the same work. */
 const COMPRESS = '--compress=zstd:1';
 /** pg_database_size from which the part size is derived; makes parts of 32 MiB. */
 const LARGE_DATABASE_BYTES = 600e9;
-
-/** The bundles, and the Node that runs them, as they are deployed. */
-export interface Programs {
-  readonly dumpTask: string;
-  readonly verifyTask: string;
-  /** Of Node, from the image's entry point. */
-  readonly nodeFlags: readonly string[];
-  /** Makes Node write a CPU profile of the tasks there. */
-  readonly profileDirectory: string | undefined;
-}
 
 /** Runs contenders one at a time, each in a fresh state, and removes what it made. */
 export class Arena {
@@ -46,10 +34,13 @@ export class Arena {
   readonly #programs: Programs;
   /** What verification and decoding read; made when first asked for. */
   #backup: Promise<Order> | undefined;
+  readonly #restores: Restores;
 
-  constructor(bench: Workbench, programs: Programs) {
+  /** `jobs`: of restores. */
+  constructor(bench: Workbench, programs: Programs, jobs: number) {
     this.#bench = bench;
     this.#programs = programs;
+    this.#restores = new Restores(bench, programs, jobs);
   }
 
   run(contender: Contender): Promise<Sample> {
@@ -68,6 +59,14 @@ export class Arena {
         return this.#decode();
       case 'verify':
         return this.#verify();
+      case 'pg-restore':
+        return this.#restores.byPgRestore();
+      case 'restore':
+        return this.#restores.byTask();
+      case 'pg-restore-table':
+        return this.#restores.byPgRestore(this.#bench.smallTable);
+      case 'restore-table':
+        return this.#restores.byTask(this.#bench.smallTable);
     }
   }
 
@@ -126,18 +125,8 @@ export class Arena {
     return order;
   }
 
-  async #sample(steps: readonly Step[], check: () => Promise<number>): Promise<Sample> {
-    const { serverPid, storePid, taskDirectory, scratchDirectory } = this.#bench;
-    const server = cpuSecondsOf(serverPid);
-    const store = cpuSecondsOf(storePid);
-    const usage = await measure(steps);
-    const serverCpuSeconds = cpuSecondsOf(serverPid) - server;
-    const storeCpuSeconds = cpuSecondsOf(storePid) - store;
-    const archiveBytes = await check();
-    await emptyFolder(scratchDirectory);
-    const left = await emptyFolder(taskDirectory);
-    if (left.length > 0) throw new Error(`a task left files: ${left.join(', ')}`);
-    return { ...usage, serverCpuSeconds, storeCpuSeconds, archiveBytes };
+  #sample(steps: readonly Step[], check: () => Promise<number>): Promise<Sample> {
+    return takeSample(this.#bench, steps, async () => ({ archiveBytes: await check() }));
   }
 
   async #checkBackup(order: Order): Promise<number> {
@@ -173,13 +162,7 @@ export class Arena {
   }
 
   #task(name: 'dumpTask' | 'verifyTask', { environment }: Order): Command {
-    const { nodeFlags, profileDirectory } = this.#programs;
-    const profile = profileDirectory ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`] : [];
-    return {
-      argv: [process.execPath, ...nodeFlags, ...profile, this.#programs[name]],
-      environment,
-      directory: this.#bench.taskDirectory,
-    };
+    return taskCommand(this.#programs, name, environment, this.#bench.taskDirectory);
   }
 }
 

@@ -3,18 +3,25 @@ import type { PostgresServer } from '#local/postgres-server.ts';
 import { fillSampleDatabase } from '#local/sample-database/fill-sample-database.ts';
 
 /**
- * - `orders`: one table as most are: keys, times, amounts, a state, an address, a line of text. The
+ * - `orders`: one big table as most are: keys, times, amounts, a state, an address, a line of text. The
  *   archive has a quarter of the size.
- * - `sample`: the shop of `npm start`. Many tables and types; the archive has a seventh of the size, so
- *   the server's work weighs most.
- * - `keys`: one table of digests, identifiers and numbers. The archive has half of the size, as random
+ * - `sample`: the shop of `npm start`. Many tables and types, indexes and constraints; the archive has a
+ *   seventh of the size, so the server's work weighs most.
+ * - `keys`: one big table of digests, identifiers and numbers. The archive has half of the size, as random
  *   bytes cannot be compressed, so compression and upload weigh most.
  */
 export const DATA_SETS = ['orders', 'sample', 'keys'] as const;
 export type DataSet = (typeof DATA_SETS)[number];
 
+export interface SmallTable {
+  readonly schema: string;
+  readonly table: string;
+}
+
 export interface FilledDatabase {
   readonly database: string;
+  /** It needs nothing but its schema to be restored alone. */
+  readonly smallTable: SmallTable;
   /** The role to make backups with. */
   readonly backup: { readonly user: string; readonly password: string };
   readonly serverVersion: string;
@@ -27,9 +34,18 @@ export interface FilledDatabase {
 
 /** Measured with PostgreSQL 18. */
 const SAMPLE_SCALE_PER_GIGABYTE = 27;
-const ROWS_PER_GIGABYTE = { orders: 5_400_000, keys: 9_100_000 };
+const ROWS_PER_GIGABYTE = { orders: 7_300_000, keys: 9_100_000 };
 /** Of the shop, where it is only wanted for its roles. */
 const SMALLEST_SCALE = 0.1;
+
+/** Of a thousand rows, beside the one table of `orders` and of `keys`. */
+const SMALL_TABLE = {
+  schema: 'public',
+  table: 'shops',
+  create: `CREATE TABLE shops (id int PRIMARY KEY, name text)`,
+  fill: `INSERT INTO shops SELECT n, 'shop ' || md5(n::text) FROM generate_series(1, 1000) n`,
+};
+const SMALL_TABLE_OF_SAMPLE: SmallTable = { schema: 'catalogue', table: 'product_changes' };
 
 /** Each table, and how its first `$1` rows are made; the same rows every time. */
 const TABLES = {
@@ -79,6 +95,8 @@ export async function fillDatabase(
   if (data !== 'sample') {
     await client.query(TABLES[data].create);
     await client.query(TABLES[data].fill, [Math.ceil(sizeGigabytes * ROWS_PER_GIGABYTE[data])]);
+    await client.query(SMALL_TABLE.create);
+    await client.query(SMALL_TABLE.fill);
   }
   await client.query('VACUUM (FREEZE, ANALYZE)');
   await client.query('CHECKPOINT');
@@ -93,6 +111,7 @@ export async function fillDatabase(
   const [facts = {}] = rows;
   return {
     database,
+    smallTable: data === 'sample' ? SMALL_TABLE_OF_SAMPLE : SMALL_TABLE,
     backup,
     serverVersion: facts['version'] ?? '',
     serverVersionNumber: Number(facts['version_number']),

@@ -4,20 +4,25 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Bundle, build } from '../scripts/build.ts';
-import { Arena, CONTENDERS, type Contender, type Programs, type Sample } from './contenders.ts';
+import { Arena, CONTENDERS, type Contender } from './contenders.ts';
 import { DATA_SETS, type DataSet } from './data-sets.ts';
 import { measureBundles } from './load-times.ts';
-import { describeMachine, judge, type Results, render } from './report.ts';
+import type { Programs } from './programs.ts';
+import { describeMachine, judge, type Results, type Run, render } from './report.ts';
 import { measureRetention } from './retention-planning.ts';
+import type { Sample } from './sample.ts';
 import { openWorkbench } from './workbench.ts';
 
 const HELP = `npm run bench -- [options]
 
   --size-gb N      table data (default 1)
-  --data NAME      orders (default), sample, whose rows cost the server more, or keys, which compress less
+  --data NAME      orders, sample, whose rows cost the server more and which has indexes and constraints,
+                   or keys, which compress less (default: sample for restores, orders for the rest)
+  --jobs N         of restores, ours and pg_restore's (default 2)
   --rounds N       measured rounds, after one that is not (default 5)
   --no-warm-up     without that one
-  --only A,B       of: dump, script, directory, memory, verify, bundles, retention (default: all)
+  --only A,B       of: dump, script, directory, memory, verify, restore, table, bundles,
+                   retention (default: all)
   --json FILE      also write every measurement there
   --profile DIR    also write CPU profiles of our tasks there (which then are slower)
   --strict         exit code 1 when a target is missed`;
@@ -29,14 +34,23 @@ const SUBJECTS: Readonly<Record<string, readonly Contender[]>> = {
   directory: ['directory'],
   memory: ['large-parts'],
   verify: ['decode', 'verify'],
+  restore: ['pg-restore', 'restore'],
+  table: ['pg-restore-table', 'restore-table'],
   bundles: [],
   retention: [],
 };
 
+/** A restore of one table and no index would say little of what restores of databases take. */
+const RESTORES: ReadonlySet<Contender> = new Set(
+  ['restore', 'table'].flatMap((it) => SUBJECTS[it] ?? []),
+);
+const dataFor = (contender: Contender): DataSet => (RESTORES.has(contender) ? 'sample' : 'orders');
+
 const { values } = parseArgs({
   options: {
     'size-gb': { type: 'string', default: '1' },
-    data: { type: 'string', default: 'orders' },
+    data: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '5' },
     'no-warm-up': { type: 'boolean', default: false },
     only: { type: 'string', default: Object.keys(SUBJECTS).join(',') },
@@ -57,8 +71,10 @@ async function main(): Promise<void> {
   const subjects = values.only.split(',');
   const unknown = subjects.filter((subject) => !(subject in SUBJECTS));
   if (unknown.length > 0) throw new Error(`--only knows no ${unknown.join(', ')}\n${HELP}`);
+  const jobs = Math.ceil(positive('jobs', values.jobs));
   const data = DATA_SETS.find((name) => name === values.data);
-  if (!data) throw new Error(`--data knows no ${values.data}\n${HELP}`);
+  if (values.data !== undefined && !data)
+    throw new Error(`--data knows no ${values.data}\n${HELP}`);
   if (process.platform !== 'linux') {
     throw new Error('the benchmark reads CPU and memory from /proc, which only Linux has');
   }
@@ -76,16 +92,23 @@ async function main(): Promise<void> {
   const programs: Programs = {
     dumpTask: fileOf(bundles, 'tasks/dump-database'),
     verifyTask: fileOf(bundles, 'tasks/verify-backup'),
+    restoreTask: fileOf(bundles, 'tasks/restore-database'),
     nodeFlags: await imageNodeFlags(),
     profileDirectory: values.profile,
   };
+  const runs: Run[] = [];
+  for (const name of DATA_SETS) {
+    const those = contenders.filter((contender) => (data ?? dataFor(contender)) === name);
+    if (those.length === 0) continue;
+    const options = { programs, rounds, warmUp, sizeGigabytes, jobs };
+    runs.push(await compete({ contenders: those, data: name, ...options }));
+  }
   const results: Results = {
     date: new Date().toISOString(),
     machine: describeMachine(),
     rounds,
-    ...(contenders.length > 0
-      ? await compete({ contenders, programs, rounds, warmUp, data, sizeGigabytes })
-      : { samples: {} }),
+    jobs,
+    runs,
     ...(has('bundles') ? { bundles: await measureBundles(bundles, { rounds, warmUp }) } : {}),
     ...(has('retention') ? { retentionSeconds: measureRetention(rounds) } : {}),
   };
@@ -105,15 +128,15 @@ async function compete(options: {
   readonly warmUp: boolean;
   readonly data: DataSet;
   readonly sizeGigabytes: number;
-}): Promise<Pick<Results, 'data' | 'samples'>> {
-  const { contenders, programs, rounds, warmUp, data, sizeGigabytes } = options;
+  readonly jobs: number;
+}): Promise<Run> {
+  const { contenders, programs, rounds, warmUp, data, sizeGigabytes, jobs } = options;
   const bench = await openWorkbench({ data, sizeGigabytes, log });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // Gigabytes would stay behind, and the server would go on.
-    process.once(signal, () => void bench.close().finally(() => process.exit(1)));
-  }
+  // Gigabytes would stay behind, and the server would go on.
+  const leave = () => void bench.close().finally(() => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave);
   try {
-    const arena = new Arena(bench, programs);
+    const arena = new Arena(bench, programs, jobs);
     const samples = new Map<Contender, Sample[]>(contenders.map((it) => [it, []]));
     for (let round = warmUp ? 0 : 1; round <= rounds; round++) {
       const order = round % 2 === 0 ? contenders : contenders.toReversed();
@@ -130,6 +153,7 @@ async function compete(options: {
       data: { name: data, tableBytes, server, clientMajor },
     };
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, leave);
     await bench.close();
   }
 }

@@ -27,7 +27,7 @@ export interface Usage {
   readonly wallSeconds: number;
   /** User and system time of every process of the steps, and of what they started. */
   readonly cpuSeconds: number;
-  /** Of the processes that ran at the same time, added up; the largest such sum of all steps. */
+  /** Of the processes that ran at the same time, added up; the largest such sum. */
   readonly peakMemoryBytes: number;
   /** Sent towards a disk; page cache counts, pipes and sockets do not. */
   readonly diskBytes: number;
@@ -50,17 +50,13 @@ export async function measure(steps: readonly Step[]): Promise<Usage> {
   return {
     wallSeconds,
     cpuSeconds: cpuSecondsOfChildren() - cpuBefore,
-    peakMemoryBytes: Math.max(...perStep.map(peakOf)),
+    peakMemoryBytes: Math.max(...perStep.map(({ peakMemoryBytes }) => peakMemoryBytes)),
     diskBytes: perStep.reduce((total, { diskBytes }) => total + diskBytes, 0),
     processes: perStep.flatMap(({ processes }) => processes),
   };
 }
 
-type StepUsage = Pick<Usage, 'diskBytes' | 'processes'>;
-
-function peakOf({ processes }: StepUsage): number {
-  return processes.reduce((total, { peakMemoryBytes }) => total + peakMemoryBytes, 0);
-}
+type StepUsage = Pick<Usage, 'diskBytes' | 'peakMemoryBytes' | 'processes'>;
 
 async function runStep({ pipe, outputFile }: Step): Promise<StepUsage> {
   const output = outputFile === undefined ? undefined : await open(outputFile, 'w');
@@ -79,8 +75,11 @@ async function runStep({ pipe, outputFile }: Step): Promise<StepUsage> {
     const seen = new Map<number, ProcessUsage>();
     const pids = children.flatMap(({ pid }) => pid ?? []);
     let diskBytes = 0;
+    let peakMemoryBytes = 0;
     const lookAgain = () => {
-      diskBytes = Math.max(diskBytes, look(pids, seen));
+      const now = look(pids, seen);
+      diskBytes = Math.max(diskBytes, now.diskBytes);
+      peakMemoryBytes = Math.max(peakMemoryBytes, now.peakMemoryBytes);
     };
     const timer = setInterval(lookAgain, POLL_MILLISECONDS);
     const limit = setTimeout(() => stopAll(children), LIMIT_MILLISECONDS);
@@ -91,7 +90,7 @@ async function runStep({ pipe, outputFile }: Step): Promise<StepUsage> {
       clearInterval(timer);
       clearTimeout(limit);
     }
-    return { diskBytes, processes: [...seen.values()] };
+    return { diskBytes, peakMemoryBytes, processes: [...seen.values()] };
   } finally {
     stopAll(children);
     await output?.close();
@@ -134,22 +133,30 @@ function stopAll(children: readonly ChildProcess[]): void {
   }
 }
 
-/**
- * Notes the latest figures of the processes and of those that they started. Returns the bytes that all
- * of them sent to a disk: a process has those of its ended children among its own.
- */
-function look(pids: readonly number[], seen: Map<number, ProcessUsage>): number {
-  let diskBytes = 0;
+interface Look {
+  /** Sent to a disk so far, ended children included: a process has theirs among its own. */
+  diskBytes: number;
+  /** Peaks of those that run now, added up. */
+  peakMemoryBytes: number;
+}
+
+/** Notes the latest figures of the processes and of those that they started. */
+function look(pids: readonly number[], seen: Map<number, ProcessUsage>): Look {
+  const sum: Look = { diskBytes: 0, peakMemoryBytes: 0 };
   for (const pid of pids) {
     const peakKilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1];
     // A process that has ended but was not waited for has no memory.
     if (peakKilobytes !== undefined) {
-      seen.set(pid, { name: nameOf(pid), peakMemoryBytes: Number(peakKilobytes) * 1024 });
+      const peakMemoryBytes = Number(peakKilobytes) * 1024;
+      seen.set(pid, { name: nameOf(pid), peakMemoryBytes });
+      sum.peakMemoryBytes += peakMemoryBytes;
     }
     const written = /^write_bytes: (\d+)$/m.exec(read(`/proc/${pid}/io`))?.[1];
-    diskBytes += Number(written ?? 0) + look(childrenOf(pid), seen);
+    const children = look(childrenOf(pid), seen);
+    sum.diskBytes += Number(written ?? 0) + children.diskBytes;
+    sum.peakMemoryBytes += children.peakMemoryBytes;
   }
-  return diskBytes;
+  return sum;
 }
 
 /** `pg_dump`, and `dump-database.mjs` for a Node program. */

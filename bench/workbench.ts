@@ -18,18 +18,24 @@ import {
   makeExecutionName,
 } from '#domain/names.ts';
 import { type ControlPlane, startControlPlane } from '#local/control-plane/control-plane.ts';
-import { startPostgres } from '#local/postgres-server.ts';
+import { type PostgresServer, startPostgres } from '#local/postgres-server.ts';
 import type { Objects } from '#runtime/ports.ts';
 import { ensurePostgresClients } from '../scripts/postgres-clients.ts';
-import { type DataSet, fillDatabase } from './data-sets.ts';
+import { type DataSet, fillDatabase, type SmallTable } from './data-sets.ts';
 
 const BUCKET = 'holdfast-bench';
 const SOURCE = 'bench';
 const SECRET = 'holdfast/bench';
+const RESTORE_SECRET = 'holdfast/bench-restore';
 
 /** A real server with data, the local AWS, and the programs: what every contender works with. */
 export interface Workbench {
-  readonly serverPid: number;
+  readonly server: PostgresServer;
+  /** What is backed up. */
+  readonly database: string;
+  /** A small table of it, without what it would need first but its schema. */
+  readonly smallTable: SmallTable;
+  readonly plan: SourcePlan;
   readonly storePid: number;
   readonly serverVersion: string;
   readonly clientMajor: number;
@@ -42,12 +48,18 @@ export interface Workbench {
   /** Where tasks run, and their TMPDIR: whatever they leave there is a file too many. */
   readonly taskDirectory: string;
   client(name: 'pg_dump' | 'pg_restore'): string;
-  /** For clients: where the server is and the password. */
+  /** For clients: where the server is, the role that makes backups and its password. */
   readonly clientEnvironment: Readonly<Record<string, string>>;
+  /** The same for the role that restores, without a database. */
+  readonly restoreEnvironment: Readonly<Record<string, string>>;
   /** For programs that use the SDK. */
   readonly awsEnvironment: Readonly<Record<string, string>>;
   /** Writes the order for one dump, with a token that somebody waits on. */
   orderBackup(estimatedBytes?: number): Promise<Order>;
+  /** Somebody waits on it. */
+  nextToken(): Promise<{ taskToken: string; executionArn: string }>;
+  /** For a task with the order under this key. */
+  taskEnvironment(orderKey: string): Readonly<Record<string, string>>;
   /** The plain file in which the store keeps an object. */
   pathOf(key: string): string;
   removeObjects(prefix: string): Promise<void>;
@@ -99,6 +111,10 @@ export async function openWorkbench(options: {
     const controlPlane = await startControlPlane({ workDirectory: await folder('aws') });
     closers.push(() => controlPlane.close());
     controlPlane.secrets.setSecret(SECRET, { username: backup.user, password: backup.password });
+    controlPlane.secrets.setSecret(RESTORE_SECRET, {
+      username: server.user,
+      password: server.password,
+    });
     const tokens = tokenSource(controlPlane);
     const awsEnvironment = {
       ...controlPlane.environment,
@@ -119,9 +135,24 @@ export async function openWorkbench(options: {
         auth: { type: 'secret', secretId: SECRET },
         tls: { mode: 'disable' },
       },
+      restore: { auth: { type: 'secret', secretId: RESTORE_SECRET } },
     });
+    const taskEnvironment = (orderKey: string) => ({
+      ...awsEnvironment,
+      HOLDFAST_BUCKET: BUCKET,
+      HOLDFAST_JOB_KEY: orderKey,
+      HOLDFAST_POSTGRES_CLIENTS: clients.directory,
+    });
+    const whereServer = {
+      PGHOST: server.host,
+      PGPORT: String(server.port),
+      PGSSLMODE: 'disable',
+    };
     return {
-      serverPid: server.pid,
+      server,
+      database,
+      smallTable: filled.smallTable,
+      plan,
       storePid: store.pid,
       serverVersion: filled.serverVersion,
       clientMajor,
@@ -132,13 +163,12 @@ export async function openWorkbench(options: {
       taskDirectory,
       client: (name) => path.join(clients.directory, String(clientMajor), 'bin', name),
       clientEnvironment: {
-        PGHOST: server.host,
-        PGPORT: String(server.port),
+        ...whereServer,
         PGUSER: backup.user,
         PGPASSWORD: backup.password,
         PGDATABASE: database,
-        PGSSLMODE: 'disable',
       },
+      restoreEnvironment: { ...whereServer, PGUSER: server.user, PGPASSWORD: server.password },
       awsEnvironment,
       async orderBackup(estimatedBytes = filled.databaseBytes) {
         const { taskToken, executionArn } = await tokens.next();
@@ -160,14 +190,10 @@ export async function openWorkbench(options: {
           task: plan.task,
         });
         await objects.put(jobKey(ref), JSON.stringify(job));
-        const environment = {
-          ...awsEnvironment,
-          HOLDFAST_BUCKET: BUCKET,
-          HOLDFAST_JOB_KEY: jobKey(ref),
-          HOLDFAST_POSTGRES_CLIENTS: clients.directory,
-        };
-        return { ...ref, prefix: backupPrefix(ref), environment };
+        return { ...ref, prefix: backupPrefix(ref), environment: taskEnvironment(jobKey(ref)) };
       },
+      nextToken: () => tokens.next(),
+      taskEnvironment,
       pathOf: (key) => path.join(storeDirectory, BUCKET, key),
       async removeObjects(prefix) {
         const keys: string[] = [];
@@ -217,13 +243,13 @@ function tokenSource({ stepFunctions }: ControlPlane) {
   const machine = stepFunctions.registerStateMachine({
     name: 'bench',
     definition: {
-      StartAt: 'Dump Database',
+      StartAt: 'Wait For Task',
       States: {
-        'Dump Database': {
+        'Wait For Task': {
           Type: 'Task',
           Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken',
           Parameters: {
-            FunctionName: 'dump-database',
+            FunctionName: 'task',
             Payload: { 'taskToken.$': '$$.Task.Token' },
           },
           TimeoutSeconds: 86_400,
@@ -233,7 +259,7 @@ function tokenSource({ stepFunctions }: ControlPlane) {
       },
     },
     handlers: {
-      'Dump Database': async (payload) => handOver((payload as { taskToken: string }).taskToken),
+      'Wait For Task': async (payload) => handOver((payload as { taskToken: string }).taskToken),
     },
   });
   return {

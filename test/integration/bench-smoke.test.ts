@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CONTENDERS, type Sample } from '../../bench/contenders.ts';
+import { CONTENDERS } from '../../bench/contenders.ts';
+import type { Results } from '../../bench/report.ts';
+import type { Sample } from '../../bench/sample.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const LIMIT_MILLISECONDS = 60_000;
+const LIMIT_MILLISECONDS = 180_000;
 
 describe('the benchmark on 20 MB', () => {
   let directory: string;
@@ -34,8 +36,8 @@ describe('the benchmark on 20 MB', () => {
 
   it('measures every contender and says which targets are met', async () => {
     expect(exitCode, output).toBe(0);
-    const results = JSON.parse(await readFile(path.join(directory, 'results.json'), 'utf8'));
-    const samples: Record<string, Sample[]> = results.samples;
+    const results = await resultsOf(directory);
+    const samples = allSamples(results);
     expect(Object.keys(samples).sort()).toEqual(Object.keys(CONTENDERS).sort());
     for (const [contender, [sample]] of Object.entries(samples)) {
       expect(sample?.wallSeconds, contender).toBeGreaterThan(0);
@@ -47,18 +49,58 @@ describe('the benchmark on 20 MB', () => {
     );
     expect(unseen).toEqual([]);
     expect(samples['task']?.[0]?.peakMemoryBytes).toBeGreaterThan(50_000_000);
-    expect(results.data.tableBytes).toBeGreaterThan(15_000_000);
     expect(output).toMatch(/^(PASS|MISS) {2}dump task, of the limit/m);
+    expect(output).toMatch(/^(PASS|MISS) {2}restore without its checks, of pg_restore/m);
+  });
+
+  it('has as much data as was asked for, and restores a database with indexes', async () => {
+    const { runs } = await resultsOf(directory);
+    expect(runs.map(({ data }) => data.name)).toEqual(['orders', 'sample']);
+    expect(runs[0]?.data.tableBytes).toBeGreaterThan(19_000_000);
+    expect(runs[0]?.data.tableBytes).toBeLessThan(21_000_000);
+    expect(Object.keys(runs[1]?.samples ?? {}).sort()).toEqual(
+      ['pg-restore', 'pg-restore-table', 'restore', 'restore-table'].sort(),
+    );
+  });
+
+  it('reads the whole archive for a whole restore and next to nothing of it for one table', async () => {
+    const samples = allSamples(await resultsOf(directory));
+    const [whole] = samples['restore'] ?? [];
+    expect(whole?.restore?.bytesRead).toBe(whole?.archiveBytes);
+    expect(Object.keys(whole?.restore?.phaseSeconds ?? {})).toEqual([
+      'prepare',
+      'pre-data',
+      'data',
+      'post-data',
+      'analyze',
+      'check',
+    ]);
+    const [table] = samples['restore-table'] ?? [];
+    expect(table?.restore?.neededBytes).toBeGreaterThan(1000);
+    expect(table?.restore?.bytesRead).toBe(table?.restore?.neededBytes);
+    expect(table?.restore?.bytesRead).toBeLessThan((table?.archiveBytes ?? 0) / 10);
+    expect(output).toMatch(/^PASS {2}one table: bytes read/m);
   });
 
   it('tells what goes to disk from what is streamed', async () => {
-    const { samples } = JSON.parse(await readFile(path.join(directory, 'results.json'), 'utf8'));
-    const [script] = samples.script as [Sample];
-    expect(script.diskBytes).toBeGreaterThan(script.archiveBytes / 2);
-    expect(samples.task[0].diskBytes).toBe(0);
+    const samples = allSamples(await resultsOf(directory));
+    const diskBytesOf = (contender: string) => samples[contender]?.[0]?.diskBytes;
+    expect(diskBytesOf('script')).toBeGreaterThan((samples['script']?.[0]?.archiveBytes ?? 0) / 2);
+    expect(diskBytesOf('task')).toBe(0);
+    // The file system may count a page or two for a program that is read for the first time.
+    expect(diskBytesOf('restore')).toBeLessThan(64 * 1024);
+    expect(diskBytesOf('restore-table')).toBeLessThan(64 * 1024);
   });
 
   it('leaves nothing behind but the results', async () => {
     expect(await readdir(directory)).toEqual(['results.json']);
   });
 });
+
+async function resultsOf(directory: string): Promise<Results> {
+  return JSON.parse(await readFile(path.join(directory, 'results.json'), 'utf8'));
+}
+
+function allSamples({ runs }: Results): Record<string, Sample[]> {
+  return Object.assign({}, ...runs.map(({ samples }) => samples));
+}

@@ -206,8 +206,9 @@ describe('a swap that does not work', () => {
     const outcome = await desk.actAt(
       'check',
       async () => {
-        for (let second = 0; second < 8; second += 1) {
-          const at = new Date(Date.now() + second * 1000).toISOString();
+        const now = Date.now();
+        for (let second = 0; second < 15; second += 1) {
+          const at = new Date(now + second * 1000).toISOString();
           const time = at.replaceAll(/[-:]|\.\d+/g, '').toLowerCase();
           await desk.query(`CREATE DATABASE swapped_before_${time} STRATEGY file_copy`);
         }

@@ -388,7 +388,7 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
     ).rejects.toBe(reason);
 
     expect(Date.now() - started).toBeLessThan(20_000);
-    expect(running).toEqual(['pg_restore']);
+    expect(running).toContain('pg_restore');
     expect(await clientsOf(process.pid)).toEqual([]);
     await expect.poll(() => sessionsOn(copy), { timeout: 10_000 }).toEqual([]);
   });
