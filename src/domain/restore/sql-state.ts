@@ -1,3 +1,8 @@
+/** No class of SQLSTATEs begins with an E; Node's EPIPE does. */
+function isSqlState(code: unknown): code is string {
+  return typeof code === 'string' && /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code);
+}
+
 /**
  * The SQLSTATE of an error that a session threw, also where it has a name of ours by now and the
  * driver's error is its cause. Undefined where the server did not answer with one.
@@ -5,7 +10,7 @@
 export function sqlStateOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     const { code } = at as { code?: unknown };
-    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return code;
+    if (isSqlState(code)) return code;
   }
   return undefined;
 }
@@ -14,7 +19,7 @@ export function sqlStateOf(error: unknown): string | undefined {
 export function serverMessage(error: unknown): string {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     const { code } = at as { code?: unknown };
-    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return at.message;
+    if (isSqlState(code)) return at.message;
   }
   return error instanceof Error ? error.message : String(error);
 }
