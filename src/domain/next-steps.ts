@@ -35,7 +35,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   DatabaseNotFound: 'Remove the database from the plan or the input, or create it.',
   NoDatabases: 'Widen `databases` in the plan: no database on the server matches it.',
   InsufficientPrivilege:
-    'Run the GRANT that is named above as an administrator: pg_read_all_data covers tables from PostgreSQL 14 on.',
+    'Give the role what is named above, as an administrator: for a backup pg_read_all_data covers tables from PostgreSQL 14 on, for a restore the plan has restore.auth.',
   RowLevelSecurity:
     'Give the backup role BYPASSRLS, else rows would be missing from the dump without a word.',
   ClientTooOld: 'Add the client of this major version to layers/postgres-client and deploy.',
@@ -77,18 +77,18 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   TargetUnsuitable:
     'Restore to a server of the same major version or a newer one, with the same locale.',
   TargetFull:
-    'Give the target server more storage, then start again: nothing half-restored is left.',
+    'Give the target server more storage, then start again; "What is left" says whether something is to be removed.',
   NothingSelected: 'Run `holdfast tables` for the names in the archive; * and ? are wildcards.',
   DependencyMissing:
     'Start again with "withDependencies": true, or select what is named, or create it in the target first.',
   RolesMissing:
     'Start again with "createMissing": true (roles without passwords), with "noOwner": true, or with "role".',
   RestoreFailed:
-    'Read the statement and the reason above; start again when it is mended: nothing half-restored is left.',
+    'Read the statement and the reason above; start again when it is mended. "What is left" says whether something is to be removed.',
   RestoreMismatch:
     'Do not use the restored database. Compare the tables that are named with the source; restore the backup before it.',
   SwapFailed:
-    'The original is untouched. Look for sessions that hold it, then start again, or rename by hand.',
+    'The original is where it was, and the restored database is whole: see to what is named above, then rename by hand, or start again.',
   RetrievalFailed:
     'Look at the storage class and the restore status of the archive in S3, then start again.',
   ServerRestoreFailed:
@@ -116,7 +116,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   'States.Timeout':
     'The step did not end in its time: read its log, then raise the timeout in the plan or start again.',
   'States.HeartbeatTimeout':
-    "The dump task fell silent: read its log stream and the ECS task's stop reason, then start again.",
+    "The task fell silent: read its log stream and the ECS task's stop reason, then start again.",
   'States.DataLimitExceeded':
     'The run has more databases than one execution can carry: split the source in two.',
 };

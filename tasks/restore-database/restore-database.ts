@@ -181,6 +181,7 @@ async function restoreAndCheck(
     createdRoles: [...roles.created],
     checks,
     warnings: [
+      ...(done.checksum === 'not-whole' ? [UNCOMPARED] : []),
       ...selected.warnings,
       ...roles.warnings,
       ...prepared.warnings,
@@ -224,6 +225,10 @@ interface Proof {
   readonly manifest?: Manifest;
   readonly verification?: Verification;
 }
+
+/** Damage since the verification would show only where pg_restore cannot read the data, or in row counts. */
+const UNCOMPARED =
+  'only a part of the archive was read, so that its checksum could not be compared; `holdfast verify` compares it';
 
 /** What vouches for the archive. Of a quarantined one nothing does: it is read as anybody's. */
 async function readProof(
