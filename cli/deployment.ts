@@ -1,22 +1,13 @@
 import { SSMClient } from '@aws-sdk/client-ssm';
 import type { DeploymentRecord } from '#contracts/deployment-record.ts';
+import { buildDeps } from '#runtime/deps.ts';
 import type { OperatorDeps } from '#runtime/operator-ports.ts';
-import type { Deps, Log } from '#runtime/ports.ts';
-import { provideAlerts } from '#runtime/providers/alerts.ts';
-import { provideClients } from '#runtime/providers/clients.ts';
-import { provideClock } from '#runtime/providers/clock.ts';
-import { provideDatabases } from '#runtime/providers/databases.ts';
+import type { Log } from '#runtime/ports.ts';
 import { provideDeployments } from '#runtime/providers/deployments.ts';
 import { provideExecutions } from '#runtime/providers/executions.ts';
 import { provideLinks } from '#runtime/providers/links.ts';
-import { provideObjects } from '#runtime/providers/objects.ts';
-import { providePlans } from '#runtime/providers/plans.ts';
 import { providePosture } from '#runtime/providers/posture.ts';
-import { provideServers } from '#runtime/providers/servers.ts';
-import { provideSnapshots } from '#runtime/providers/snapshots.ts';
-import { provideTasks } from '#runtime/providers/tasks.ts';
-import { provideWorkflow } from '#runtime/providers/workflow.ts';
-import { type Environment, wireDeps } from '#runtime/wire-deps.ts';
+import type { Environment } from '#runtime/wire-deps.ts';
 import { readLocalServices } from './local-services.ts';
 import { findPostgresClients } from './postgres-clients.ts';
 
@@ -104,22 +95,7 @@ function variablesOf(record: DeploymentRecord, environment: Environment): Enviro
 const silence: Log = { info() {}, warn() {}, error() {} };
 
 function wireOperatorDeps(environment: Environment): OperatorDeps {
-  const deps = wireDeps<keyof Deps>(
-    {
-      clock: provideClock,
-      log: () => silence,
-      objects: provideObjects,
-      plans: providePlans,
-      snapshots: provideSnapshots,
-      servers: provideServers,
-      tasks: provideTasks,
-      workflow: provideWorkflow,
-      alerts: provideAlerts,
-      databases: provideDatabases,
-      clients: provideClients,
-    },
-    environment,
-  );
+  const deps = buildDeps(environment, { log: () => silence });
   const executions = provideExecutions();
   const links = provideLinks(environment);
   const posture = providePosture(environment);

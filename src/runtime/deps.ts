@@ -10,27 +10,30 @@ import { provideServers } from './providers/servers.ts';
 import { provideSnapshots } from './providers/snapshots.ts';
 import { provideTasks } from './providers/tasks.ts';
 import { provideWorkflow } from './providers/workflow.ts';
-import { type Environment, wireDeps } from './wire-deps.ts';
+import { type Environment, type Providers, wireDeps } from './wire-deps.ts';
+
+/** How every side effect is really made. */
+const PROVIDERS: Providers<keyof Deps> = {
+  clock: provideClock,
+  log: provideLog,
+  objects: provideObjects,
+  plans: providePlans,
+  snapshots: provideSnapshots,
+  servers: provideServers,
+  tasks: provideTasks,
+  workflow: provideWorkflow,
+  alerts: provideAlerts,
+  databases: provideDatabases,
+  clients: provideClients,
+};
 
 /**
- * All real side effects, each made when it is first used. For programs that load them all anyway; a
- * function names its own slice to `lambdaHandler`, so that its bundle has nothing else.
+ * All real side effects, each made when it is first used; `replaced` are made otherwise. For programs that
+ * load them all anyway; a function names its own slice to `lambdaHandler`, so that its bundle has nothing else.
  */
-export function buildDeps(environment: Environment): Deps {
-  return wireDeps<keyof Deps>(
-    {
-      clock: provideClock,
-      log: provideLog,
-      objects: provideObjects,
-      plans: providePlans,
-      snapshots: provideSnapshots,
-      servers: provideServers,
-      tasks: provideTasks,
-      workflow: provideWorkflow,
-      alerts: provideAlerts,
-      databases: provideDatabases,
-      clients: provideClients,
-    },
-    environment,
-  );
+export function buildDeps(
+  environment: Environment,
+  replaced: Partial<Providers<keyof Deps>> = {},
+): Deps {
+  return wireDeps<keyof Deps>({ ...PROVIDERS, ...replaced }, environment);
 }

@@ -1,6 +1,8 @@
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { RestoreInput, Selection } from '#contracts/restore.ts';
+import { ServerRestoreInput, ServerTarget } from '#contracts/restore-server.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
 import { BackupInput } from '#contracts/workflow.ts';
 import { BACKUP_FILES } from '#domain/names.ts';
@@ -197,6 +199,28 @@ describe('README.md', () => {
   it('has every file of a backup, and no other', () => {
     const named = firstCells(section('What comes out')).filter((cell) => cell.includes('.'));
     expect(named.toSorted()).toEqual([...BACKUP_FILES].toSorted());
+  });
+});
+
+describe('docs/restore.md', () => {
+  /** The first cells of the table whose first heading is this. */
+  const fieldsUnder = (heading: string) => {
+    const table = read('docs/restore.md').split(`| ${heading} | Meaning |`)[1]?.split('\n\n')[0];
+    return [...(table ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(([, field = '']) => field);
+  };
+
+  it.each([
+    ['Field of the restore', RestoreInput.shape],
+    ['Field of `selection`', Selection.shape],
+    ["Field of the server's restore", ServerRestoreInput.shape],
+  ])('has under "%s" what the input has, and no other', (heading, shape) => {
+    expect(fieldsUnder(heading).toSorted()).toEqual(Object.keys(shape).toSorted());
+  });
+
+  it('names every setting of a target', () => {
+    const text = read('docs/restore.md');
+    const settings = Object.keys(ServerTarget.shape);
+    expect(settings.filter((setting) => !text.includes(`\`${setting}\``))).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@ import type { Section, Toc, TocEntry } from '../archive/toc.ts';
  * In what order the entries of an archive are restored. Source: `RestoreArchive`, `_tocEntryRequired`,
  * `_tocEntryRestorePass` and `identify_locking_dependencies` in PostgreSQL's `pg_backup_archiver.c`.
  */
-export interface RestoreOrder {
+export interface EntryOrder {
   /** One by one. */
   readonly preData: readonly TocEntry[];
   /** Statements that the data need: large objects exist before they get their bytes. */
@@ -45,7 +45,7 @@ export function restoreOrder(
   toc: Pick<Toc, 'entries'>,
   ids: ReadonlySet<number>,
   { dataOnly = false }: OrderOptions = {},
-): RestoreOrder {
+): EntryOrder {
   const order = {
     preData: [] as TocEntry[],
     beforeData: [] as TocEntry[],
