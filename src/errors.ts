@@ -176,6 +176,14 @@ export const SnapshotNotFound = defineError('SnapshotNotFound', final);
 /** The archive lies in Glacier: it cannot be read before it was brought back. */
 export const RetrievalNeeded = defineError('RetrievalNeeded', final);
 
+// Drills.
+/** A drill brought data back that are not what was backed up, too late, or too old. */
+export const DrillFailed = defineError('DrillFailed', final);
+/** The server that lives as long as the drill could not be started, or ended by itself. */
+export const DrillServerFailed = defineError('DrillServerFailed', final);
+/** The database does not fit on the disk that a task can have. */
+export const DrillTooLarge = defineError('DrillTooLarge', final);
+
 // Running the business.
 /** The retention plan would delete more than the configured share; nothing was deleted. */
 export const RetentionGuard = defineError('RetentionGuard', final);

@@ -59,7 +59,17 @@ function makeRequest(
   cluster: string,
   taskDefinition: string,
 ): RunTaskCommandInput {
-  const { kind, orderKey, source, runId, subject, attempt = 1, task, network } = request;
+  const {
+    kind,
+    orderKey,
+    source,
+    runId,
+    subject,
+    attempt = 1,
+    task,
+    network,
+    storageGiB,
+  } = request;
   return {
     cluster,
     taskDefinition,
@@ -78,6 +88,7 @@ function makeRequest(
     overrides: {
       cpu: String(task.cpu),
       memory: String(task.memoryMiB),
+      ...(storageGiB === undefined ? {} : { ephemeralStorage: { sizeInGiB: storageGiB } }),
       containerOverrides: [
         {
           name: CONTAINER,

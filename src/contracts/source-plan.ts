@@ -209,6 +209,142 @@ const Restore = z.strictObject({
   heartbeatSeconds: z.int().min(3).max(3600).default(300),
 });
 
+export const DrillKind = z.enum(['archive', 'snapshot', 'point-in-time']);
+export type DrillKind = z.infer<typeof DrillKind>;
+export const DrillChoice = z.enum(['latest', 'random', 'alternate']);
+export type DrillChoice = z.infer<typeof DrillChoice>;
+
+const REGULAR_EXPRESSION = 'is no regular expression; write one as JavaScript has it: ^[0-9]+$';
+
+/** What the first column of the first row must be. */
+const Expectation = z.union(
+  [
+    z.strictObject({ equals: z.union([z.string(), z.number(), z.boolean(), z.null()]) }),
+    z.strictObject({ atLeast: z.number() }),
+    z.strictObject({
+      matches: z.string().min(1).max(500).refine(isRegularExpression, REGULAR_EXPRESSION),
+    }),
+    z.strictObject({
+      maxAgeMinutes: z
+        .number()
+        .positive()
+        .describe('of a timestamp, counted from when the backup began'),
+    }),
+  ],
+  'write one of equals, atLeast, matches and maxAgeMinutes',
+);
+export type Expectation = z.infer<typeof Expectation>;
+
+function isRegularExpression(text: string): boolean {
+  try {
+    return new RegExp(text, 'u') instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+export const SmokeQuery = z.strictObject({
+  name: z.string().min(1).max(100).describe('as it is reported: newest order'),
+  database: z.string().min(1).optional().describe('default: every database of the source'),
+  query: z
+    .string()
+    .min(1)
+    .max(10_000)
+    .describe('one statement; it runs in a read-only transaction'),
+  expect: Expectation,
+  timeoutSeconds: z.int().min(1).max(3600).default(60),
+});
+export type SmokeQuery = z.infer<typeof SmokeQuery>;
+
+/** Rehearsals. The task that rehearses is larger than one that dumps: it runs a server. */
+export const DrillRules = z.strictObject({
+  schedule: z
+    .union([z.literal('none'), Schedule])
+    .prefault({ expression: 'cron(0 5 1 * ? *)' })
+    .describe("default: monthly; 'none': by hand only"),
+  kinds: z
+    .array(DrillKind)
+    .min(1)
+    .default(['archive'])
+    .describe('in turn, one a drill; snapshot and point-in-time make a temporary RDS server'),
+  choose: DrillChoice.default('alternate').describe(
+    'which archive: the latest, a random one of randomDays, or both in turn',
+  ),
+  randomDays: z.int().min(1).max(3650).default(90),
+  maxDatabases: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(20)
+    .describe('in one drill; those that were drilled longest ago come first'),
+  tables: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe(
+      'only these, as in a restore, for databases too large for a task; times are extrapolated',
+    ),
+  targets: z
+    .strictObject({
+      rtoMinutes: z.int().min(1).default(240).describe('until the data are back'),
+      rpoMinutes: z.int().min(1).default(1440).describe('age of the newest data that come back'),
+    })
+    .prefault({}),
+  checks: z
+    .strictObject({
+      amcheck: z
+        .enum(['full', 'quick', 'off'])
+        .default('full')
+        .describe(
+          'full: heap, TOAST and B-trees with every row looked up; quick: without the look-up',
+        ),
+    })
+    .prefault({}),
+  smokeQueries: z.array(SmokeQuery).max(50).default([]),
+  task: Task.prefault({ cpu: 2048, memoryMiB: 8192 }),
+  network: Network.optional().describe(
+    'of the drill alone, which reaches nothing of production; default: network',
+  ),
+  server: z
+    .strictObject({
+      instanceClass: z.string().startsWith('db.').optional().describe("default: the source's"),
+      subnetGroup: z.string().min(1).optional(),
+      securityGroups: z
+        .array(z.string().regex(/^sg-\w+$/))
+        .min(1)
+        .optional(),
+    })
+    .prefault({})
+    .describe('of the temporary RDS server, which is never public'),
+  timeoutMinutes: z.int().min(1).max(10_080).default(720),
+  heartbeatSeconds: z.int().min(3).max(3600).default(300),
+});
+export type DrillRules = z.infer<typeof DrillRules>;
+
+/** When silence or change is an alarm. */
+const Monitoring = z.strictObject({
+  freshnessHours: z
+    .number()
+    .positive()
+    .optional()
+    .describe('oldest that the newest verified backup may be; default: from the schedule'),
+  drillAgeDays: z
+    .number()
+    .positive()
+    .optional()
+    .describe('since the last drill that passed; default: from its schedule'),
+  duration: z
+    .strictObject({
+      ratio: z.number().min(1).default(3).describe('of the median of the last verified ones'),
+      minimumSeconds: z.int().min(0).default(300).describe('shorter dumps never count'),
+      window: z.int().min(1).max(50).default(7),
+      warmUp: z.int().min(1).default(3),
+    })
+    .prefault({}),
+  snapshotQuotaPercent: z.number().min(1).max(100).default(80).describe("of the region's quota"),
+});
+export type Monitoring = z.infer<typeof Monitoring>;
+
 const Alerts = z.strictObject({
   on: z.array(z.enum(['success', 'failure'])).default(['success', 'failure']),
 });
@@ -227,6 +363,8 @@ export const SourcePlan = z
     retention: Retention.prefault({}),
     verification: Verification.prefault({}),
     restore: Restore.prefault({}),
+    drill: DrillRules.prefault({}),
+    monitoring: Monitoring.prefault({}),
     snapshot: z
       .strictObject({
         pollSeconds: z.int().min(1).max(3600).default(60),

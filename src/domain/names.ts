@@ -82,6 +82,7 @@ export const BACKUP_FILES = [
   'manifest.json',
   'verification.json',
   'quarantine.json',
+  'drilled.json',
 ] as const;
 export type BackupFile = (typeof BACKUP_FILES)[number];
 
@@ -260,6 +261,48 @@ export function parseRetrievalPointerKey(
   const [, source = '', restoreId = '', attempt = ''] = match ?? [];
   if (!SOURCE_NAME.test(source) || !parseBackupId(restoreId)) return undefined;
   return { source, restoreId, attempt };
+}
+
+/** What identifies one drill; its id has the format of a backup's. */
+export interface DrillRef {
+  readonly source: string;
+  readonly drillId: string;
+}
+
+/** Of one database in a drill: what the task is to do, and what it found. */
+export type DrillFile = 'order.json' | 'report.json';
+
+/** Format: `drills/<source>/`. */
+export function drillsPrefix(source: string): string {
+  return `drills/${source}/`;
+}
+
+/** Format: `drills/<source>/<drillId>/drill.json`: what came of it. */
+export function drillRecordKey({ source, drillId }: DrillRef): string {
+  return `${drillsPrefix(source)}${drillId}/drill.json`;
+}
+
+/** Format: `drills/<source>/<drillId>/<database>/<file>`. */
+export function drillKey({ source, drillId }: DrillRef, database: string, file: DrillFile): string {
+  return `${drillsPrefix(source)}${drillId}/${encodeDatabaseName(database)}/${file}`;
+}
+
+export function parseDrillRecordKey(key: string): DrillRef | undefined {
+  const match = /^drills\/([^/]+)\/([^/]+)\/drill\.json$/.exec(key);
+  const [, source = '', drillId = ''] = match ?? [];
+  return SOURCE_NAME.test(source) && parseBackupId(drillId) ? { source, drillId } : undefined;
+}
+
+export function parseDrillKey(
+  key: string,
+): (DrillRef & { database: string; file: DrillFile }) | undefined {
+  const match = /^drills\/([^/]+)\/([^/]+)\/([^/]+)\/(order|report)\.json$/.exec(key);
+  const [, source = '', drillId = '', segment = '', name = ''] = match ?? [];
+  const database = decodeDatabaseName(segment);
+  if (!SOURCE_NAME.test(source) || !parseBackupId(drillId) || database === undefined) {
+    return undefined;
+  }
+  return { source, drillId, database, file: name === 'order' ? 'order.json' : 'report.json' };
 }
 
 /** PostgreSQL cuts identifiers after 63 bytes; ours must not be cut. */

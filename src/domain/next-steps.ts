@@ -99,6 +99,12 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Run `holdfast list --snapshots` for what there is, then start again with one of these.',
   RetrievalNeeded:
     'Restore from it: `holdfast restore` brings it back from Glacier itself. Or choose a younger backup.',
+  DrillFailed:
+    'Open drill.json: each finding says what to do. Until a drill passes, count on an older backup that one brought back.',
+  DrillServerFailed:
+    "Read the task's log stream. Mostly the task has too little memory or disk: raise drill.task in the plan.",
+  DrillTooLarge:
+    'Name the tables that stand for the rest in drill.tables, or rehearse snapshots instead (drill.kinds).',
   RetentionGuard:
     'Nothing was deleted. Read retention.json of the run; correct the rules or, if the plan is right, raise maxDeleteShare for one run.',
   BackupIncomplete: 'See to each failure that is listed, then start the source again.',

@@ -4,11 +4,13 @@ import { provideClients } from './providers/clients.ts';
 import { provideClock } from './providers/clock.ts';
 import { provideDatabases } from './providers/databases.ts';
 import { provideLog } from './providers/log.ts';
+import { provideMetrics } from './providers/metrics.ts';
 import { provideObjects } from './providers/objects.ts';
 import { providePlans } from './providers/plans.ts';
 import { provideServers } from './providers/servers.ts';
 import { provideSnapshots } from './providers/snapshots.ts';
 import { provideTasks } from './providers/tasks.ts';
+import { provideThrowawayServers } from './providers/throwaway-servers.ts';
 import { provideWorkflow } from './providers/workflow.ts';
 import { type Environment, type Providers, wireDeps } from './wire-deps.ts';
 
@@ -25,6 +27,8 @@ const PROVIDERS: Providers<keyof Deps> = {
   alerts: provideAlerts,
   databases: provideDatabases,
   clients: provideClients,
+  metrics: provideMetrics,
+  throwawayServers: provideThrowawayServers,
 };
 
 /**

@@ -17,9 +17,14 @@ const variables = {
   HOLDFAST_DUMP_TASK_DEFINITION: z.string().min(1),
   HOLDFAST_VERIFY_TASK_DEFINITION: z.string().min(1),
   HOLDFAST_RESTORE_TASK_DEFINITION: z.string().min(1),
+  HOLDFAST_DRILL_TASK_DEFINITION: z.string().min(1),
   HOLDFAST_STATE_MACHINE_ARN: z.string().startsWith('arn:'),
   /** Folder with one folder a major: <dir>/18/bin/pg_dump. */
   HOLDFAST_POSTGRES_CLIENTS: z.string().min(1).default('/opt/postgres-client'),
+  /** Drill task only: folder with one folder a major: <dir>/18/bin/postgres. */
+  HOLDFAST_POSTGRES_SERVERS: z.string().min(1).default('/opt/postgres-server'),
+  /** Drill task only: where its server's data go. */
+  HOLDFAST_DRILL_DIRECTORY: z.string().min(1).default('/var/lib/holdfast'),
   /** Default CA bundle for verify-full. */
   HOLDFAST_CA_FILE: z.string().min(1).default('/opt/rds-ca/global-bundle.pem'),
   /** Tasks only: key of the job record. */

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { AlertMessage } from '#contracts/alert-message.ts';
+import type { MetricValues } from '#contracts/metrics.ts';
 import type { RetrievalTier } from '#contracts/restore.ts';
 import type {
   PlannedServerRestore,
@@ -28,6 +29,8 @@ export interface Deps {
   readonly alerts: Alerts;
   readonly databases: Databases;
   readonly clients: Clients;
+  readonly metrics: Metrics;
+  readonly throwawayServers: ThrowawayServers;
 }
 
 export interface Clock {
@@ -190,7 +193,7 @@ export interface Servers {
 }
 
 /** The programs in `tasks/`. */
-export type TaskKind = 'dump-database' | 'verify-backup' | 'restore-database';
+export type TaskKind = 'dump-database' | 'verify-backup' | 'restore-database' | 'drill';
 
 export interface TaskRequest {
   readonly kind: TaskKind;
@@ -205,6 +208,8 @@ export interface TaskRequest {
   readonly attempt?: number;
   readonly task: SourcePlan['task'];
   readonly network: SourcePlan['network'];
+  /** Of its own disk, 21 to 200 (Fargate); default: what Fargate gives, 20. */
+  readonly storageGiB?: number;
 }
 
 /** Fargate tasks. */
@@ -264,6 +269,30 @@ export interface Databases {
     database: string,
     options?: { refresh?: boolean },
   ): Promise<ClientEnvironment>;
+}
+
+/** CloudWatch metrics. What is recorded is written at once, as one line of the log. */
+export interface Metrics {
+  record(of: { source: string; database?: string }, values: MetricValues): void;
+}
+
+/** A PostgreSQL server that lives as long as a drill does, on this machine alone. */
+export interface ThrowawayServers {
+  /** Majors at hand, ascending. */
+  majors(): Promise<readonly number[]>;
+  /** Throws DrillServerFailed; nothing is left then. */
+  start(options: { major: number; signal: AbortSignal }): Promise<ThrowawayServer>;
+}
+
+export interface ThrowawayServer {
+  readonly connection: Connection;
+  /** Sessions and client environments of this server alone: they know its password and no other. */
+  readonly databases: Databases;
+  readonly dataDirectory: string;
+  /** So that what was written is read from the disk again, and its checksums with it. */
+  restart(): Promise<void>;
+  /** Ends the server and deletes its data. Idempotent. */
+  stop(): Promise<void>;
 }
 
 /** The bundled PostgreSQL programs. */

@@ -10,6 +10,7 @@ const DEFINITIONS = {
   'dump-database': 'HOLDFAST_DUMP_TASK_DEFINITION',
   'verify-backup': 'HOLDFAST_VERIFY_TASK_DEFINITION',
   'restore-database': 'HOLDFAST_RESTORE_TASK_DEFINITION',
+  drill: 'HOLDFAST_DRILL_TASK_DEFINITION',
 } as const satisfies Record<TaskKind, VariableName>;
 
 export function provideTasks(environment: Environment): Tasks {

@@ -1,7 +1,8 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
+import type { MetricValues } from '#contracts/metrics.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { SnapshotState } from '#contracts/workflow.ts';
-import { DatabaseNotFound, SnapshotFailed, UnknownSource } from '#errors';
+import { DatabaseNotFound, DrillServerFailed, SnapshotFailed, UnknownSource } from '#errors';
 import type {
   Alerts,
   Clients,
@@ -9,11 +10,13 @@ import type {
   Databases,
   Deps,
   Log,
+  Metrics,
   OwnSnapshot,
   Plans,
   Snapshots,
   TaskRequest,
   Tasks,
+  ThrowawayServers,
   Workflow,
 } from '#runtime/ports.ts';
 import { ACCOUNT, makePlan } from './builders.ts';
@@ -31,6 +34,7 @@ export interface FakeDeps extends Deps {
   readonly tasks: FakeTasks;
   readonly workflow: FakeWorkflow;
   readonly alerts: FakeAlerts;
+  readonly metrics: FakeMetrics;
 }
 
 /** Fakes for everything, one clock for all, the plan of {@link makePlan}; override what matters. */
@@ -51,7 +55,28 @@ export function makeDeps<Overrides extends Partial<Deps> = Record<never, never>>
     alerts: makeAlerts(),
     databases: makeDatabases({}),
     clients: makeClients(),
+    metrics: makeMetrics(),
+    throwawayServers: makeThrowawayServers(),
     ...overrides,
+  };
+}
+
+export interface FakeMetrics extends Metrics {
+  readonly recorded: { source: string; database?: string; values: MetricValues }[];
+}
+
+export function makeMetrics(): FakeMetrics {
+  const recorded: FakeMetrics['recorded'] = [];
+  return { recorded, record: (of, values) => void recorded.push({ ...of, values }) };
+}
+
+/** There is none: what starts one is tested with a real one. */
+export function makeThrowawayServers(): ThrowawayServers {
+  return {
+    majors: async () => [],
+    start: async ({ major }) => {
+      throw new DrillServerFailed(`there is no server ${major} here`);
+    },
   };
 }
 

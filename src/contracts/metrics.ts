@@ -1,0 +1,85 @@
+import * as z from 'zod';
+
+/**
+ * Every metric: namespace `Holdfast`, dimensions `Stage` and `Source`, and `Database` where it is of one. Alarms,
+ * dashboard and report are made of these names and no others.
+ */
+export const METRIC_NAMESPACE = 'Holdfast';
+
+/** CloudWatch's own names of units. */
+export const METRICS = {
+  /** Since the newest verified backup began. Of a source: the oldest of its databases. Hourly, by Reconcile. */
+  BackupAge: 'Seconds',
+  /** Since the last drill that passed; none yet: since the source was first seen. Hourly, by Reconcile. */
+  DrillAge: 'Seconds',
+  /** Of the archive. */
+  BackupSize: 'Bytes',
+  /** Of the archive, to the median of the last verified ones; 1 while warming up. */
+  SizeRatio: 'None',
+  DumpDuration: 'Seconds',
+  /** Of the dump, to the median of the last verified ones; 1 while warming up. */
+  DurationRatio: 'None',
+  VerifyDuration: 'Seconds',
+  /** Of the archive, while it was dumped. */
+  DumpThroughput: 'Bytes/Second',
+  Rows: 'Count',
+  /** 1 structure, 2 full. */
+  VerificationLevel: 'None',
+  RunDuration: 'Seconds',
+  /** Databases and snapshots of a run that have no verified backup. */
+  FailedBackups: 'Count',
+  RestoreDuration: 'Seconds',
+  DrillRto: 'Seconds',
+  DrillRpo: 'Seconds',
+  /** 1: a drill missed the plan's target; 0: it met it. */
+  RtoMissed: 'Count',
+  RpoMissed: 'Count',
+  /** 1: a drill failed, for whatever reason; 0: it passed. */
+  DrillFailed: 'Count',
+  KeptBackups: 'Count',
+  DeletedBackups: 'Count',
+  /** Of all versions that are kept. */
+  StoredBytes: 'Bytes',
+  /** What storing the backups costs in a month, in US dollars, by list prices; see domain/storage-cost.ts. */
+  MonthlyCost: 'None',
+  /** Manual snapshots in the region, of its quota. Hourly, by Reconcile. */
+  SnapshotQuotaUsed: 'Percent',
+  /** 1: the schedule that the plan has is there and enabled; 0: it is not. Hourly, by Reconcile. */
+  ScheduleEnabled: 'None',
+} as const;
+export type MetricName = keyof typeof METRICS;
+export type MetricValues = Partial<Readonly<Record<MetricName, number>>>;
+
+/** One alarm, as CloudWatch has it, whatever it is made with. */
+export const AlarmDefinition = z.strictObject({
+  /** `<AlarmKind>` and the source: docs/operations.md has a section a kind. */
+  id: z.string(),
+  kind: z.enum([
+    'BackupStale',
+    'DrillStale',
+    'DrillFailed',
+    'SizeAnomaly',
+    'DurationAnomaly',
+    'RtoMissed',
+    'RpoMissed',
+    'BackupsFailed',
+    'ScheduleDisabled',
+    'SnapshotQuotaNear',
+  ]),
+  source: z.string(),
+  metric: z.enum(Object.keys(METRICS) as [MetricName, ...MetricName[]]),
+  description: z.string(),
+  statistic: z.enum(['Maximum', 'Minimum', 'Sum', 'Average']),
+  periodSeconds: z.int().multipleOf(60),
+  evaluationPeriods: z.int().min(1),
+  datapointsToAlarm: z.int().min(1),
+  threshold: z.number(),
+  comparison: z.enum([
+    'GreaterThanThreshold',
+    'GreaterThanOrEqualToThreshold',
+    'LessThanThreshold',
+    'LessThanOrEqualToThreshold',
+  ]),
+  missingData: z.enum(['breaching', 'notBreaching', 'ignore', 'missing']),
+});
+export type AlarmDefinition = z.infer<typeof AlarmDefinition>;
