@@ -27,6 +27,11 @@ export const DataBlock = z.strictObject({
   table: z.string().optional(),
   offset: z.int().min(0).describe("of the block's type byte"),
   lengthBytes: z.int().min(1).describe('to the end of the block, terminator included'),
+  crc64nvme: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{11}=$/)
+    .optional()
+    .describe("of the block's bytes, as in StoredObject; absent in manifests of older versions"),
 });
 export type DataBlock = z.infer<typeof DataBlock>;
 

@@ -271,8 +271,11 @@ export const RestoreReport = z.strictObject({
   archiveBytes: z.int().min(0),
   bytesRead: z.int().min(0).describe('of the archive, its table of contents included'),
   checksum: z
-    .enum(['matched', 'not-whole', 'unknown'])
-    .describe('not-whole: only a part was read; unknown: there is none to compare with'),
+    .enum(['matched', 'blocks-matched', 'not-whole', 'unknown'])
+    .describe(
+      'matched: of the whole archive; blocks-matched: a part was read, and of every block in it; ' +
+        'not-whole: a part was read, of whose blocks it is not known; unknown: there is none to compare with',
+    ),
   entries: z.strictObject({ selected: z.int(), total: z.int() }),
   phases: z.array(z.strictObject({ phase: RestorePhase, seconds: z.number().min(0) })),
   tolerated: z.array(ToleratedStatement),

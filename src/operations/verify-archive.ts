@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { type RunningProgram, startProgram } from '#adapters/programs.ts';
 import type { DataBlock, Manifest } from '#contracts/manifest.ts';
 import type { VerificationLevel } from '#contracts/verification.ts';
+import { BlockChecksums } from '#domain/archive/block-checksums.ts';
 import { tableCopies } from '#domain/archive/block-index.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
 import { parseToc, type Toc } from '#domain/archive/toc.ts';
 import { CopyTextCounter, type TableRows } from '#domain/copy-text.ts';
+import { combineCrc64Nvme, crc64Nvme, fromBase64, toBase64 } from '#domain/crc64-nvme.ts';
 import {
   ArchiveUnsupported,
   ChecksumMismatch,
@@ -23,6 +25,8 @@ type Needs = Pick<Deps, 'objects' | 'clients'>;
 const PROBES_AT_A_TIME = 16;
 /** Type byte of a block in the archive (PostgreSQL's pg_backup_custom.c: BLK_DATA, BLK_BLOBS). */
 const BLOCK_TYPE = { table: 1, blobs: 3 } as const;
+/** An alert need not name a thousand tables. */
+const NAMED_BLOCKS = 5;
 /** pg_restore needs no locale and no connection. */
 const ENVIRONMENT = { LC_ALL: 'C' };
 
@@ -34,8 +38,12 @@ const ENVIRONMENT = { LC_ALL: 'C' };
  *    `pg_restore --list` reads the same entries as our parser;
  * 3. every data block lies where the table of contents says, and the last ends with the object. At level
  *    `structure` by ranged reads of the blocks' heads; at level `full` while every byte goes by;
- * 4. `full` only: the whole archive has its SHA-256, `pg_restore` decodes it to its end with exit
- *    code 0, and the rows of every table are counted.
+ * 4. the checksums that the manifest has for the blocks make up that of the whole archive, with which S3 took it;
+ * 5. `full` only: the whole archive has its SHA-256 and each block its checksum, `pg_restore` decodes it to its
+ *    end with exit code 0, and the rows of every table are counted.
+ *
+ * So level `structure` reads no row: that the archive's data have their checksums it believes S3, which computed
+ * them when it took the parts, and it would not notice a byte that was another since.
  *
  * Returns the rows by table (empty at level `structure`). Throws ObjectMissing, ObjectReplaced,
  * SizeMismatch, ChecksumMismatch, ContentsMismatch, ArchiveCorrupt, ArchiveUnsupported.
@@ -48,8 +56,9 @@ export async function verifyArchive(
 ): Promise<TableRows[]> {
   for (const object of Object.values(manifest.objects)) await checkObject(deps.objects, object);
   const pgRestore = await chooseRestore(deps, manifest);
-  const toc = await checkContents(deps, manifest, pgRestore, signal);
+  const { head, toc } = await checkContents(deps, manifest, pgRestore, signal);
   checkBlocks(manifest, toc);
+  checkBlockChecksums(manifest, head);
   await checkGlobals(deps.objects, manifest);
   if (level === 'full') return decode(deps, manifest, toc, pgRestore, signal);
   await probeBlocks(deps.objects, manifest, signal);
@@ -98,7 +107,7 @@ async function checkContents(
   manifest: Manifest,
   pgRestore: string,
   signal: AbortSignal,
-): Promise<Toc> {
+): Promise<{ head: Buffer; toc: Toc }> {
   const { archive, toc: tocObject } = manifest.objects;
   const { headBytes, headSha256, tocEntries } = manifest.archive;
   const contents = await objects.getRange(
@@ -124,7 +133,7 @@ async function checkContents(
     );
   }
   await compareList(pgRestore, contents, toc, signal);
-  return toc;
+  return { head, toc };
 }
 
 /** `pg_restore --list` must see as many entries as we, and each one it prints must be one of ours. */
@@ -185,6 +194,23 @@ function checkBlocks(manifest: Manifest, toc: Toc): void {
       `${blocks.length} blocks end at byte ${expectedOffset}; the archive has ${withData} and ${sizeBytes} bytes`,
     );
   }
+}
+
+/**
+ * The checksums of head and blocks, one after the other, must be the object's: for that no block has to be read.
+ * Manifests of older versions have none for the blocks.
+ */
+function checkBlockChecksums({ objects, archive }: Manifest, head: Buffer): void {
+  let whole = crc64Nvme(head);
+  for (const { crc64nvme, lengthBytes } of archive.blocks) {
+    if (crc64nvme === undefined) return;
+    whole = combineCrc64Nvme(whole, fromBase64(crc64nvme), lengthBytes);
+  }
+  const { key, crc64nvme } = objects.archive;
+  if (toBase64(whole) === crc64nvme) return;
+  throw new ChecksumMismatch(
+    `the blocks of ${key} have CRC-64 ${toBase64(whole)} together by the manifest, the whole has ${crc64nvme}`,
+  );
 }
 
 async function checkGlobals(objects: Objects, manifest: Manifest): Promise<void> {
@@ -261,12 +287,20 @@ async function decode(
 
   const reader = new ArchiveReader();
   const bodyHash = createHash('sha256');
+  const damaged: string[] = [];
+  const checksums = new BlockChecksums(manifest.archive.blocks, (block, crc) => {
+    const { crc64nvme, schema, table, dumpId } = block;
+    if (crc64nvme === undefined || crc64nvme === toBase64(crc)) return;
+    damaged.push(table === undefined ? `entry ${dumpId}` : `${schema}.${table}`);
+  });
   let position = 0;
   try {
     const body = objects.stream(key, versionId === undefined ? {} : { versionId });
     for await (const chunk of body as AsyncIterable<Buffer>) {
       signal.throwIfAborted();
-      bodyHash.update(chunk.subarray(Math.max(manifest.archive.headBytes - position, 0)));
+      const data = chunk.subarray(Math.max(manifest.archive.headBytes - position, 0));
+      bodyHash.update(data);
+      checksums.add(data);
       position += chunk.length;
       attempt(() => reader.push(chunk), note);
       // A pg_restore that is gone never drains its input.
@@ -284,11 +318,22 @@ async function decode(
     throw error;
   }
   if (bodyHash.digest('hex') !== manifest.archive.bodySha256) {
-    throw new ChecksumMismatch(`the data in ${key} does not have its SHA-256`);
+    const where = damaged.length > 0 ? `; the damage is in ${named(damaged)}` : '';
+    throw new ChecksumMismatch(`the data in ${key} does not have its SHA-256${where}`);
+  }
+  if (damaged.length > 0) {
+    throw new ChecksumMismatch(
+      `${key} has another CRC-64 than the manifest says in the data of ${named(damaged)}`,
+    );
   }
   if (problem !== undefined) throw problem;
   await requireReadable(program, signal);
   return counter.end();
+}
+
+function named(damaged: readonly string[]): string {
+  const more = damaged.length - NAMED_BLOCKS;
+  return `${damaged.slice(0, NAMED_BLOCKS).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function attempt(work: () => void, note: (error: unknown) => void): void {

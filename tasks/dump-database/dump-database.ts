@@ -295,9 +295,9 @@ function stored(key: string, sizeBytes: number, put: PutResult): StoredObject {
   };
 }
 
-function describeBlocks({ index }: StreamedArchive): DataBlock[] {
+function describeBlocks({ index, blocks }: StreamedArchive): DataBlock[] {
   const tables = new Map(tableRanges(index).map((range) => [range.dumpId, range]));
-  return index.blocks.map(({ dumpId, kind, offset, lengthBytes }) => {
+  return blocks.map(({ dumpId, kind, offset, lengthBytes, crc64nvme }) => {
     const named = tables.get(dumpId);
     return {
       dumpId,
@@ -305,6 +305,7 @@ function describeBlocks({ index }: StreamedArchive): DataBlock[] {
       ...(named && { schema: named.schema, table: named.table }),
       offset,
       lengthBytes,
+      crc64nvme,
     };
   });
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { BlockChecksums } from '#domain/archive/block-checksums.ts';
 import type { ArchiveIndex, DataBlock } from '#domain/archive/block-index.ts';
 import { patchHead } from '#domain/archive/patch.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
@@ -25,8 +26,14 @@ export interface ArchiveUploadOptions {
   readonly onProgress?: (progress: { bytes: number; block?: DataBlock; tables: number }) => void;
 }
 
+export interface ChecksummedBlock extends DataBlock {
+  readonly crc64nvme: string;
+}
+
 export interface StreamedArchive {
   readonly index: ArchiveIndex;
+  /** Those of the index, each with its checksum. */
+  readonly blocks: readonly ChecksummedBlock[];
   readonly sizeBytes: number;
   /** Header and table of contents with the data offsets filled in: `toc.dump`. */
   readonly head: Buffer;
@@ -71,6 +78,12 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
   let filled = 0;
   let firstPart: Buffer | undefined;
   let sizeBytes = 0;
+  const blocks: ChecksummedBlock[] = [];
+  const checksums = new BlockChecksums(reader.blocks, (block, crc) => {
+    blocks.push({ ...block, crc64nvme: toBase64(crc) });
+  });
+  /** Of what the first part has behind the head. */
+  let firstDataCrc = 0n;
   /** Checksum and length of everything behind the first part. */
   let restCrc = 0n;
   let restBytes = 0;
@@ -85,7 +98,7 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
   async function closePart(): Promise<void> {
     const body = part.subarray(0, filled);
     if (firstPart === undefined) {
-      firstPart = body;
+      firstPart = keepFirstPart(body);
     } else {
       await send(partNumber, part, body);
       if (failure !== undefined) throw failure;
@@ -97,9 +110,17 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
     filled = 0;
   }
 
+  /** Its head is patched at the end; of its data the checksums are made now, in the order of the bytes. */
+  function keepFirstPart(body: Buffer): Buffer {
+    const data = body.subarray(reader.head?.length);
+    bodyHash.update(data);
+    firstDataCrc = checksums.add(data);
+    return body;
+  }
+
   async function send(number: number, buffer: Buffer, body: Buffer): Promise<void> {
     bodyHash.update(body);
-    const crc = crc64Nvme(body);
+    const crc = checksums.add(body);
     restCrc = restBytes === 0 ? crc : combineCrc64Nvme(restCrc, crc, body.length);
     restBytes += body.length;
     const sending = upload.putPart(number, body, toBase64(crc)).then(
@@ -130,10 +151,7 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
       for (let at = 0; at < chunk.length; ) {
         if (filled === part.length) {
           if (firstPart === undefined && !headIsIn(reader, filled)) growFirstPart(filled + 1);
-          else {
-            if (firstPart === undefined) bodyHash.update(part.subarray(reader.head?.length));
-            await closePart();
-          }
+          else await closePart();
         }
         const copied = chunk.copy(part, filled, at);
         filled += copied;
@@ -144,8 +162,7 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
     const index = reader.end();
     const head = reader.head as Buffer;
     if (firstPart === undefined) {
-      firstPart = part.subarray(0, filled);
-      bodyHash.update(firstPart.subarray(head.length));
+      firstPart = keepFirstPart(part.subarray(0, filled));
     } else if (filled > 0) {
       await send(partNumber, part, part.subarray(0, filled));
     }
@@ -153,13 +170,15 @@ export async function uploadArchive(options: ArchiveUploadOptions): Promise<Stre
     if (failure !== undefined) throw failure;
 
     const patched = patchHead(head, index);
-    patched.copy(firstPart);
     const held = firstPart;
-    const heldCrc = crc64Nvme(held);
+    patched.copy(held);
+    const heldDataBytes = held.length - head.length;
+    const heldCrc = combineCrc64Nvme(crc64Nvme(patched), firstDataCrc, heldDataBytes);
     const crc = restBytes === 0 ? heldCrc : combineCrc64Nvme(heldCrc, restCrc, restBytes);
     const crc64nvme = toBase64(crc);
     return {
       index,
+      blocks,
       sizeBytes,
       head: patched,
       headSha256: createHash('sha256').update(patched).digest('hex'),

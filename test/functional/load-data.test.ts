@@ -6,9 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeClients } from '#adapters/clients.ts';
 import { Connection } from '#contracts/source-plan.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
+import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
 import { type LoadDataOptions, loadData } from '#operations/restore/load-data.ts';
 import { openArchive } from '#operations/restore/open-archive.ts';
-import { makeArchiveSpec, makeTableData, writeArchive } from '#test/archive-writer.ts';
+import {
+  makeArchiveSpec,
+  makeTableData,
+  type WrittenArchive,
+  writeArchive,
+} from '#test/archive-writer.ts';
 import { makeClock, makeDatabases, makeMemoryObjects } from '#test/fakes.ts';
 
 /** As `pg_restore` prints it. */
@@ -37,11 +43,24 @@ describe('loading data', () => {
     await chmod(file, 0o755);
   }
 
-  async function load(changes: Partial<LoadDataOptions> = {}) {
+  async function load(
+    changes: Partial<LoadDataOptions> = {},
+    {
+      checksums = false,
+      harm = () => {},
+      read,
+    }: {
+      /** Whether the blocks have theirs, as those of a manifest. */
+      checksums?: boolean;
+      /** Changes the archive after its checksums were made. */
+      harm?: (bytes: Buffer, blocks: WrittenArchive['blocks']) => void;
+      read?: (range: { start: number; end: number }) => void;
+    } = {},
+  ) {
     const entries = Array.from({ length: TABLES }, (_, i) =>
       makeTableData({ dumpId: 20 + i, tag: `t${i}`, table: [Buffer.alloc(TABLE_BYTES, 97 + i)] }),
     );
-    const { bytes } = writeArchive(makeArchiveSpec({ entries, withOffsets: true }));
+    const { bytes, blocks } = writeArchive(makeArchiveSpec({ entries, withOffsets: true }));
     const objects = makeMemoryObjects();
     objects.head = async (key) => ({
       key,
@@ -56,6 +75,7 @@ describe('loading data', () => {
     });
     objects.getRange = async (_key, start, end) => bytes.subarray(start, end);
     objects.stream = (_key, { start = 0, end = bytes.length } = {}) => {
+      read?.({ start, end });
       const body = bytes.subarray(start, end);
       const chunks = Math.ceil(body.length / 65_536);
       return Readable.from(
@@ -64,7 +84,15 @@ describe('loading data', () => {
       );
     };
     const archive = { key: 'x', sizeBytes: bytes.length };
-    const access = await openArchive({ objects }, { archive, signal });
+    const opened = await openArchive({ objects }, { archive, signal });
+    const withChecksums = opened.blocks.map((block) => ({
+      ...block,
+      crc64nvme: toBase64(
+        crc64Nvme(bytes.subarray(block.offset, block.offset + block.lengthBytes)),
+      ),
+    }));
+    const access = { ...opened, blocks: checksums ? withChecksums : opened.blocks };
+    harm(bytes, blocks);
     const loaded = await loadData(
       { databases: makeDatabases({}), clients: makeClients(directory), clock: makeClock() },
       {
@@ -188,5 +216,84 @@ describe('loading data', () => {
     const bytes = seen.map((it) => it.bytes);
     expect(bytes).toEqual(bytes.toSorted((a, b) => a - b));
     expect(seen.at(-1)?.bytes).toBe(seen.at(-1)?.totalBytes);
+  });
+
+  describe('whose blocks have checksums', () => {
+    const KEEP = 'cat > "$RUN/input"';
+    /** Flips a bit of the third table, so many bytes from where its block begins; below 0: from its end. */
+    const flip = (at: number) => (bytes: Buffer, blocks: WrittenArchive['blocks']) => {
+      const { offset = 0, lengthBytes = 0 } = blocks[2] ?? {};
+      const place = at < 0 ? offset + lengthBytes + at : offset + at;
+      bytes.writeUInt8(bytes.readUInt8(place) ^ 4, place);
+    };
+    const DAMAGED = {
+      name: 'ChecksumMismatch',
+      message: expect.stringMatching(/^the data of public\.t2 have CRC-64 .*, and should have /),
+    };
+
+    it('says of a part whether every block in it was compared', async () => {
+      await pretend(KEEP);
+      expect(await load({ ids: new Set([21, 23, 24]) }, { checksums: true })).toMatchObject({
+        checksum: 'blocks-matched',
+      });
+      expect(await load({ ids: new Set([21, 23, 24]) })).toMatchObject({ checksum: 'not-whole' });
+      expect(await load({ ids: new Set() }, { checksums: true })).toMatchObject({
+        checksum: 'blocks-matched',
+      });
+      expect(await load({ ids: new Set() })).toMatchObject({ checksum: 'not-whole' });
+    });
+
+    it.each([0, 3, 20, 65_536, 2_000_000, -65_537, -6, -1])(
+      'ends at a bit that flipped, before the program has all of the table: at byte %i',
+      async (at) => {
+        await pretend(KEEP);
+        const ids = new Set([22]);
+        await load({ ids }, { checksums: true });
+        const [whole = ''] = await runs();
+        await expect(load({ ids }, { checksums: true, harm: flip(at) })).rejects.toMatchObject(
+          DAMAGED,
+        );
+        const [broken = ''] = (await runs()).filter((run) => run !== whole);
+        const [before, after] = [await kept(whole, 'input'), await kept(broken, 'input')];
+        expect(after.length).toBeLessThan(before.length);
+      },
+    );
+
+    it('names the damage, though the program gave up over the data before', async () => {
+      await pretend(
+        `head -c 100000 > /dev/null; echo 'pg_restore: error: could not decompress data: no' >&2; exit 1`,
+      );
+      const ids = new Set([22]);
+      const loading = load({ ids }, { checksums: true, harm: flip(-9) });
+      await expect(loading).rejects.toMatchObject(DAMAGED);
+    });
+
+    it('names the damage, though the program thought that all was well and it had everything', async () => {
+      await pretend('head -c 100000 > /dev/null; exit 0');
+      const loading = load({ ids: new Set([22]) }, { checksums: true, harm: flip(20) });
+      await expect(loading).rejects.toMatchObject(DAMAGED);
+    });
+
+    it('blames nothing on data that are as they should be', async () => {
+      await pretend(
+        `head -c 100000 > /dev/null; echo 'pg_restore: error: COPY failed for table "t2": ERROR:  no' >&2; exit 1`,
+      );
+      const loading = load({ ids: new Set([22]) }, { checksums: true });
+      await expect(loading).rejects.toMatchObject({ name: 'RestoreFailed' });
+    });
+
+    it('reads no further than needed where it was the server that failed', async () => {
+      await pretend(
+        `head -c 100000 > /dev/null; echo 'pg_restore: error: COPY failed for table "t2": ERROR:  could not extend file "x"' >&2; exit 1`,
+      );
+      const ranges: { start: number; end: number }[] = [];
+      const loading = load(
+        { ids: new Set([22]) },
+        { checksums: true, harm: flip(-9), read: (range) => ranges.push(range) },
+      );
+      await expect(loading).rejects.toMatchObject({ name: 'TargetFull' });
+      // The archive's head, which is read to open it, and the table.
+      expect(ranges).toHaveLength(2);
+    });
   });
 });

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
 import { ServiceUnavailable } from '#errors';
 import { makeArchiveSpec, makeTableData, writeArchive } from '#test/archive-writer.ts';
 import { makeMemoryObjects } from '#test/fakes.ts';
@@ -131,5 +132,79 @@ describe('uploading an archive while it is written', () => {
     };
     const failing = upload(chunked(writeArchive(bigSpec(60)).bytes, 65_536), objects);
     await expect(failing).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+  });
+});
+
+describe('the checksums of an archive that is uploaded', () => {
+  const crcOf = (bytes: Buffer) => toBase64(crc64Nvme(bytes));
+  /** No two pieces are alike, so that none can be taken for another. */
+  const variedBytes = (lengthBytes: number, seed: number) =>
+    Buffer.from(
+      Uint32Array.from({ length: Math.ceil(lengthBytes / 4) }, (_, i) =>
+        Math.imul(i + 1 + seed * 7919, 0x9e37_79b1),
+      ).buffer,
+    ).subarray(0, lengthBytes);
+
+  /** Uploads tables with these bytes, and expects the checksums of parts, blocks and the whole to be theirs. */
+  async function expectChecksums(tables: readonly Buffer[], chunkBytes: number): Promise<void> {
+    const spec = (withOffsets: boolean) =>
+      makeArchiveSpec({
+        withOffsets,
+        entries: tables.map((bytes, i) =>
+          makeTableData({ dumpId: 1 + i, tag: `t${i}`, table: bytes.length > 0 ? [bytes] : [] }),
+        ),
+      });
+    const { bytes, blocks } = writeArchive(spec(true));
+    const parts = new Map<number, { body: Buffer; crc64nvme: string }>();
+    const archive = await uploadArchive({
+      stdout: chunked(writeArchive(spec(false)).bytes, chunkBytes),
+      upload: {
+        ...(await makeMemoryObjects().createUpload(KEY, {})),
+        async putPart(number, body, crc64nvme) {
+          parts.set(number, { body: Buffer.from(body), crc64nvme });
+        },
+        complete: async ({ crc64nvme }) => ({ etag: '""', versionId: undefined, crc64nvme }),
+      },
+      estimatedBytes: 0,
+      memoryBytes: 64 * MIB,
+    });
+    const { crc64nvme } = await archive.complete();
+
+    const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, part]) => part);
+    expect(Buffer.concat(inOrder.map(({ body }) => body)).equals(bytes)).toBe(true);
+    expect(inOrder.map((part) => part.crc64nvme)).toEqual(inOrder.map(({ body }) => crcOf(body)));
+    expect(crc64nvme).toBe(crcOf(bytes));
+    expect(archive.blocks).toEqual(
+      blocks.map((block) => ({
+        ...block,
+        crc64nvme: crcOf(bytes.subarray(block.offset, block.offset + block.lengthBytes)),
+      })),
+    );
+  }
+
+  it.each([
+    ['many in one part', Array.from({ length: 3000 }, (_, i) => (i % 7) * 50)],
+    ['one over many parts', [40 * MIB]],
+    ['some over the borders of parts', [7 * MIB, 1, 0, 3 * MIB, 17 * MIB, 5, 100_000, 9 * MIB]],
+    ['none', []],
+  ])('are those of every block, of which there are %s', async (_what, lengths) => {
+    const tables = lengths.map(variedBytes);
+    await expectChecksums(tables, 65_536);
+    await expectChecksums(tables, 1_000_003);
+  });
+
+  it('are those of every block wherever the stream is cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 20 }),
+        fc.integer({ min: 1, max: 3000 }),
+        (tables, chunkBytes) =>
+          expectChecksums(
+            tables.map((it) => Buffer.from(it)),
+            chunkBytes,
+          ),
+      ),
+      { numRuns: 60 },
+    );
   });
 });

@@ -4,7 +4,9 @@ import { makeClients } from '#adapters/clients.ts';
 import type { DumpJob } from '#contracts/job.ts';
 import type { Manifest } from '#contracts/manifest.ts';
 import { TAG_STATE } from '#contracts/verification.ts';
+import { tableRanges } from '#domain/archive/block-index.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
+import { combineCrc64Nvme, fromBase64, toBase64 } from '#domain/crc64-nvme.ts';
 import { alertMarkerKey, type BackupFile, backupKey, jobKey } from '#domain/names.ts';
 import { ServiceUnavailable } from '#errors';
 import { verifyBackup } from '#functions/verify-backup.ts';
@@ -56,7 +58,13 @@ const globals = Buffer.from('CREATE ROLE app;\n');
 
 /** A bucket with one unverified backup in it, whole but for what `change` does. */
 function seedUnverified(
-  changes: { manifest?: Changes<Manifest>; job?: Changes<DumpJob>; body?: Buffer } = {},
+  changes: {
+    manifest?: Changes<Manifest>;
+    job?: Changes<DumpJob>;
+    body?: Buffer;
+    /** What the manifest says of the blocks, from what is right. */
+    checksums?: (right: readonly string[]) => readonly (string | undefined)[];
+  } = {},
 ): FakeDeps {
   const deps = makeDeps({ clients });
   const body = changes.body ?? archive;
@@ -65,6 +73,12 @@ function seedUnverified(
   const index = reader.end();
   const head = reader.head ?? Buffer.alloc(0);
   const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+  const { checksums = (right) => right } = changes;
+  const crcs = checksums(
+    index.blocks.map(({ offset, lengthBytes }) =>
+      crc64NvmeBase64(body.subarray(offset, offset + lengthBytes)),
+    ),
+  );
   const stored = (file: BackupFile, bytes: Buffer) => ({
     key: key(file),
     sizeBytes: bytes.length,
@@ -86,11 +100,14 @@ function seedUnverified(
       headSha256: sha256(head),
       bodySha256: sha256(body.subarray(head.length)),
       tocEntries: index.entries.length,
-      blocks: index.blocks.map(({ dumpId, kind, offset, lengthBytes }) => ({
+      blocks: tableRanges(index).map(({ dumpId, schema, table, offset, lengthBytes }, i) => ({
         dumpId,
-        kind,
+        kind: 'table' as const,
+        schema,
+        table,
         offset,
         lengthBytes,
+        ...(crcs[i] === undefined ? {} : { crc64nvme: crcs[i] }),
       })),
     },
     ...changes.manifest,
@@ -260,6 +277,62 @@ describe('a backup that is not what its manifest says', () => {
     });
     expect(await verifyBackup(event(), deps)).toEqual({ outcome: 'quarantined' });
     expect(errorOf(deps)).toBe('ContentsMismatch');
+  });
+
+  describe('in the checksums of its blocks', () => {
+    /** Those of both tables wrong, in a way that together they are right: only who reads the rows can tell. */
+    const balanced = ([first = '', second = '']: readonly string[]) => {
+      const [a, b] = [fromBase64(first), fromBase64(second)];
+      const secondBytes = blocks[1]?.lengthBytes ?? 0;
+      const together = combineCrc64Nvme(a, b, secondBytes);
+      return [toBase64(a ^ 1n), toBase64(combineCrc64Nvme(a ^ 1n, together, secondBytes))];
+    };
+    const reader = new ArchiveReader();
+    reader.push(archive);
+    const { blocks } = reader.end();
+
+    it.each(['structure', 'full'] as const)(
+      'is quarantined where they do not make up that of the whole, at level %s',
+      async (level) => {
+        const deps = seedUnverified({
+          job: { verification: { level } },
+          checksums: ([, second]) => ['AAAAAAAAAAA=', second],
+        });
+        expect(await verifyBackup(event(), deps)).toEqual({ outcome: 'quarantined' });
+        expect(deps.objects.json(key('quarantine.json'))).toMatchObject({
+          error: 'ChecksumMismatch',
+          cause: expect.stringContaining('together by the manifest'),
+        });
+      },
+    );
+
+    it('is quarantined where the rows of a table have another, which is named', async () => {
+      const deps = seedUnverified({ checksums: balanced });
+      expect(await verifyBackup(event(), deps)).toEqual({ outcome: 'quarantined' });
+      expect(deps.objects.json(key('quarantine.json'))).toMatchObject({
+        error: 'ChecksumMismatch',
+        cause: expect.stringMatching(/in the data of public\.orders, public\.empty$/),
+      });
+    });
+
+    it('is not found at level structure, which reads no rows', async () => {
+      const deps = seedUnverified({
+        job: { verification: { level: 'structure' } },
+        checksums: balanced,
+      });
+      expect(await verifyBackup(event(), deps)).toEqual({ outcome: 'verified' });
+    });
+
+    it.each(['structure', 'full'] as const)(
+      'is nothing to say where an older version wrote none, at level %s',
+      async (level) => {
+        const deps = seedUnverified({
+          job: { verification: { level } },
+          checksums: () => [],
+        });
+        expect(await verifyBackup(event(), deps)).toEqual({ outcome: 'verified' });
+      },
+    );
   });
 
   it('is quarantined as unsupported when no pg_restore at hand is new enough', async () => {

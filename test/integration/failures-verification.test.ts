@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Quarantine } from '#contracts/verification.ts';
+import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
 import { backupKey } from '#domain/names.ts';
 import { LOCAL } from '#local/stack.ts';
+import type { PutResult } from '#runtime/ports.ts';
 import {
   expectNothingHalfWritten,
   type HeldBackup,
@@ -59,9 +61,9 @@ const damage = () => pipeline().stack.store.damage;
 const put = (key: string, body: Buffer | string) => pipeline().stack.objects.put(key, body);
 
 /** Puts other bytes under a key without a trace of the first ones: a new object, one version. */
-async function forge(key: string, body: Buffer | string): Promise<void> {
+async function forge(key: string, body: Buffer | string): Promise<PutResult> {
   damage().remove(LOCAL.bucket, key);
-  await put(key, body);
+  return put(key, body);
 }
 
 /** Changes stored bytes in place: same version, same checksum, as far as the store knows. */
@@ -89,7 +91,7 @@ describe('a bit that flips in storage before the verification', () => {
   it('is found in the last byte of the archive', async () => {
     await expectQuarantine((held) => damage().flipBit(LOCAL.bucket, held.key('archive.dump'), -1), {
       error: 'ChecksumMismatch',
-      cause: /the data in .* does not have its SHA-256/,
+      cause: /the data in .* does not have its SHA-256; the damage is in \w+/,
     });
   }, 30_000);
 });
@@ -227,16 +229,25 @@ function blockWithRows(held: HeldBackup): { dumpId: number; offset: number } {
   );
 }
 
-/** Damages the archive and makes every digest in the manifest fit the damage. */
+/** Damages the archive and makes every digest, in the manifest and of the store, fit the damage. */
 async function damageAndResign(held: HeldBackup, offset: number): Promise<void> {
-  damage().flipBit(LOCAL.bucket, held.key('archive.dump'), offset);
-  const body = held.bytes('archive.dump');
-  const manifest = resign(held.bytes('manifest.json'), (content) => {
-    const bodySha256 = createHash('sha256')
-      .update(body.subarray(content.archive.headBytes))
-      .digest('hex');
-    return { ...content, archive: { ...content.archive, bodySha256 } };
-  });
+  const body = Buffer.from(held.bytes('archive.dump'));
+  body.writeUInt8(body.readUInt8(offset) ^ 1, offset);
+  const { versionId, crc64nvme = '' } = await forge(held.key('archive.dump'), body);
+  const manifest = resign(held.bytes('manifest.json'), ({ objects, archive, ...content }) => ({
+    ...content,
+    objects: { ...objects, archive: { ...objects.archive, versionId, crc64nvme } },
+    archive: {
+      ...archive,
+      bodySha256: createHash('sha256').update(body.subarray(archive.headBytes)).digest('hex'),
+      blocks: archive.blocks.map((block) => ({
+        ...block,
+        crc64nvme: toBase64(
+          crc64Nvme(body.subarray(block.offset, block.offset + block.lengthBytes)),
+        ),
+      })),
+    },
+  }));
   await forge(held.key('manifest.json'), manifest);
 }
 

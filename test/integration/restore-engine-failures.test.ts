@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
 import { ServiceUnavailable } from '#errors';
 import { type PostgresServer, startPostgres } from '#local/postgres-server.ts';
 import type { Databases } from '#runtime/ports.ts';
@@ -286,6 +287,37 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
         read: (start, end) => Readable.from([damaged.subarray(start, end)]),
       }),
     ).rejects.toMatchObject({ name: 'ChecksumMismatch' });
+  });
+
+  it.each([
+    ['that pg_restore took', ['--compress=none'], 0.9],
+    ['that pg_restore stumbled over', ['--compress=gzip:1'], 0.1],
+  ])('commits no row of a table with bytes %s', async (_what, args, place) => {
+    const archive = await dumpOf(postgres.server, 'managed', { args });
+    const access = await accessTo(archive);
+    const blocks = access.blocks.map((block) => ({
+      ...block,
+      crc64nvme: toBase64(
+        crc64Nvme(archive.subarray(block.offset, block.offset + block.lengthBytes)),
+      ),
+    }));
+    const largest = blocks.toSorted((a, b) => b.lengthBytes - a.lengthBytes)[0];
+    const at = (largest?.offset ?? 0) + Math.floor((largest?.lengthBytes ?? 0) * place);
+    const damaged = Buffer.from(archive);
+    damaged.writeUInt8(damaged.readUInt8(at) ^ 1, at);
+    const copy = await emptyDatabase(postgres);
+
+    await expect(
+      restoreInto(postgres.server, copy, {
+        ...access,
+        blocks,
+        read: (start, end) => Readable.from([damaged.subarray(start, end)]),
+      }),
+    ).rejects.toMatchObject({
+      name: 'ChecksumMismatch',
+      message: expect.stringContaining('the data of public.data have CRC-64'),
+    });
+    expect(await postgres.query(copy, 'SELECT count(*)::int AS n FROM data')).toEqual([{ n: 0 }]);
   });
 
   it('says that the archive cannot be read on, not what pg_restore makes of it', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { combineCrc64Nvme, crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
+import { combineCrc64Nvme, crc64Nvme, fromBase64, toBase64 } from '#domain/crc64-nvme.ts';
 
 /** The definition, bit by bit and unreflected, to hold the fast one against. */
 function slowCrc64Nvme(bytes: Uint8Array): bigint {
@@ -73,4 +73,5 @@ it('combines over lengths beyond 32 bits as over their parts', () => {
 it('writes eight bytes, highest first, in base64 as S3 does', () => {
   expect(toBase64(0xae8b14860a799888n)).toBe('rosUhgp5mIg=');
   expect(toBase64(0n)).toBe('AAAAAAAAAAA=');
+  expect(fromBase64('rosUhgp5mIg=')).toBe(0xae8b14860a799888n);
 });

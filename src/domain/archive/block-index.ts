@@ -7,6 +7,8 @@ export interface DataBlock {
   /** Position of the block's type byte in the archive. */
   readonly offset: number;
   readonly lengthBytes: number;
+  /** CRC-64/NVME of those bytes as it should be, base64; absent where nobody wrote it down. */
+  readonly crc64nvme?: string | undefined;
 }
 
 /** What an archive holds and where: made by `ArchiveReader` at an archive's clean end. */

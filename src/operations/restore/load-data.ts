@@ -2,18 +2,14 @@ import type { Readable } from 'node:stream';
 import { type RunningProgram, startProgram } from '#adapters/programs.ts';
 import type { RestoreReport } from '#contracts/restore.ts';
 import type { Connection } from '#contracts/source-plan.ts';
+import { BlockChecksums } from '#domain/archive/block-checksums.ts';
 import type { DataBlock } from '#domain/archive/block-index.ts';
 import { cutHead } from '#domain/archive/cut-head.ts';
 import { combineCrc64Nvme, crc64Nvme, toBase64 } from '#domain/crc64-nvme.ts';
 import { type ClientFailure, classifyRestoreFailure } from '#domain/restore/client-failure.ts';
-import {
-  type ByteRange,
-  coverWhole,
-  type DataShare,
-  planShares,
-  rangesOf,
-} from '#domain/restore/data-shares.ts';
-import { AuthenticationFailed, ChecksumMismatch, RestoreFailed } from '#errors';
+import { coverWhole, type DataShare, planShares, rangesOf } from '#domain/restore/data-shares.ts';
+import { objectOf } from '#domain/restore/statement-failure.ts';
+import { ArchiveCorrupt, AuthenticationFailed, ChecksumMismatch, RestoreFailed } from '#errors';
 import type { Deps } from '#runtime/ports.ts';
 import type { ArchiveAccess } from './open-archive.ts';
 
@@ -48,12 +44,20 @@ const CONNECT_TRIES = 6;
 const CONNECT_PAUSE_MILLISECONDS = 250;
 /** Where the server has no connection to give, though others of ours are at work: a session that ended is gone. */
 const CROWDED_TRIES = 2;
+/**
+ * Of a table in whose data pg_restore failed, so much more is read to learn whether they are damaged: it takes
+ * some seconds.
+ */
+const READ_ON_BYTES = 1024 ** 3;
+/** What pg_restore ends with may come from damaged data; its other errors say for certain what it was. */
+const OF_THE_DATA: readonly string[] = [ArchiveCorrupt.errorName, RestoreFailed.errorName];
 
 /**
  * Loads rows and large objects by several pg_restore at a time. Each is fed on its standard input with a head
  * that has its entries alone, followed by their blocks from ranged GETs: nothing is written to a disk, nothing
- * is read that is not wanted, and pg_restore skips nothing. As bytes go by, their CRC-64 is computed; when the
- * whole archive has gone by, it must be the archive's.
+ * is read that is not wanted, and pg_restore skips nothing. As bytes go by, their CRC-64 is computed. That of each
+ * block must be the one written down for it, before pg_restore gets the block's last bytes: a table whose data
+ * are damaged is never committed. That of all must be the archive's, when the whole archive has gone by.
  *
  * Throws TargetFull, ConnectionLost, DatabaseUnreachable, AuthenticationFailed, InsufficientPrivilege,
  * RestoreFailed, ChecksumMismatch, what reading the archive throws, or the signal's reason; no process is
@@ -67,8 +71,8 @@ export async function loadData(
   return load.run();
 }
 
-interface CheckedRange {
-  readonly range: ByteRange;
+interface ReadBlock {
+  readonly block: DataBlock;
   readonly crc: bigint;
 }
 
@@ -79,7 +83,7 @@ class DataLoad {
   readonly #waiting: DataShare[];
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #checked: CheckedRange[] = [];
+  readonly #read: ReadBlock[] = [];
   /** That have not ended: whoever gives a share back can leave it to one of the others. */
   #workers = 0;
   #crowdedOut = 0;
@@ -197,13 +201,19 @@ class DataLoad {
     const gone = new AbortController();
     const ended = program.ended.finally(() => gone.abort());
     ended.catch(() => {});
+    const read: ReadBlock[] = [];
+    const checksums = new BlockChecksums(share.blocks, (block, crc) => {
+      this.#requireChecksum(block, crc);
+      read.push({ block, crc });
+    });
     let feeding: { error: unknown } | undefined;
-    let checked: CheckedRange[] | undefined;
+    let fed = false;
     try {
       await write(program, cutHead(access.head, access.toc, ids));
-      checked = await this.#feed(program, share, AbortSignal.any([this.#signal, gone.signal]));
+      const reading = AbortSignal.any([this.#signal, gone.signal]);
+      fed = await this.#feed(program, share, checksums, reading);
     } catch (error) {
-      if (!gone.signal.aborted) feeding = { error };
+      if (!gone.signal.aborted || error instanceof ChecksumMismatch) feeding = { error };
       program.stop();
     }
     program.stdin.end();
@@ -217,39 +227,41 @@ class DataLoad {
         end,
       );
       if (failed) {
+        if (OF_THE_DATA.includes(failed.error.name)) await this.#readOn(checksums);
         this.#bytesDone = doneBefore;
         return failed;
       }
     }
-    if (!checked) {
+    if (!fed) {
+      await this.#readOn(checksums);
       throw new RestoreFailed('pg_restore ended before it had read all of its data', {
         remedy: 'look whether the client is the one that was deployed',
       });
     }
-    this.#checked.push(...checked);
+    this.#read.push(...read);
     return undefined;
   }
 
   /**
-   * Streams the share's blocks into the program; undefined when that is gone before it has them all. Throws
-   * the signal's reason at once when it is aborted.
+   * Streams the share's blocks into the program; false when that is gone before it has them all. Throws the
+   * signal's reason at once when it is aborted. A chunk with the end of a block whose checksum is another is not
+   * written any more.
    */
   async #feed(
     program: RunningProgram,
     share: DataShare,
+    checksums: BlockChecksums<DataBlock>,
     signal: AbortSignal,
-  ): Promise<CheckedRange[] | undefined> {
+  ): Promise<boolean> {
     const { access, onProgress } = this.#options;
-    const checked: CheckedRange[] = [];
     for (const range of rangesOf(share.blocks)) {
-      let crc = 0n;
       let position = range.start;
       for await (const chunk of chunksOf(access.read(range.start, range.end), signal)) {
-        crc = crc64Nvme(chunk, crc);
         position += chunk.length;
         this.#bytesRead += chunk.length;
         this.#bytesDone += chunk.length;
-        if (!(await write(program, chunk))) return undefined;
+        checksums.add(chunk);
+        if (!(await write(program, chunk))) return false;
         onProgress?.({ bytes: this.#bytesDone, totalBytes: this.#totalBytes });
         // The program may end before the stream says that it does.
         if (position >= range.end) break;
@@ -259,19 +271,56 @@ class DataLoad {
           `the archive gave ${position - range.start} bytes from byte ${range.start}, not ${range.end - range.start}`,
         );
       }
-      checked.push({ range, crc });
     }
-    return checked;
+    return true;
+  }
+
+  #requireChecksum({ dumpId, crc64nvme }: DataBlock, crc: bigint): void {
+    if (crc64nvme === undefined || toBase64(crc) === crc64nvme) return;
+    const entry = this.#options.access.toc.entries.find((it) => it.dumpId === dumpId);
+    const what = entry ? objectOf(entry) : `entry ${dumpId}`;
+    throw new ChecksumMismatch(
+      `the data of ${what} have CRC-64 ${toBase64(crc)}, and should have ${crc64nvme}`,
+      { remedy: 'restore from another backup' },
+    );
+  }
+
+  /**
+   * Reads to its end the block that pg_restore had begun when it ended: damage is named as what it is, not as
+   * what it led to. Throws ChecksumMismatch or the signal's reason, nothing else.
+   */
+  async #readOn(checksums: BlockChecksums<DataBlock>): Promise<void> {
+    const { open } = checksums;
+    if (open?.block.crc64nvme === undefined) return;
+    const { block, position } = open;
+    const end = block.offset + block.lengthBytes;
+    if (end - position > READ_ON_BYTES) return;
+    try {
+      const rest = this.#options.access.read(position, end);
+      for await (const chunk of chunksOf(rest, this.#signal)) {
+        this.#bytesRead += chunk.length;
+        checksums.add(chunk);
+      }
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      // Why pg_restore ended is the news, not that the archive cannot be read any more.
+      if (error instanceof ChecksumMismatch) throw error;
+    }
   }
 
   #compareChecksum(): RestoreReport['checksum'] {
-    const { head, sizeBytes, crc64nvme } = this.#options.access;
-    const ranges = this.#checked.map(({ range }) => range);
-    if (!coverWhole(ranges, head.length, sizeBytes)) return 'not-whole';
+    const { head, blocks, sizeBytes, crc64nvme } = this.#options.access;
+    const readBlocks = this.#read.map(({ block }) => block);
+    // Of no rows there is nothing to compare; what counts then is whether it could have been done.
+    const comparable = readBlocks.length > 0 ? readBlocks : blocks;
+    if (!coverWhole(rangesOf(readBlocks), head.length, sizeBytes)) {
+      const compared = comparable.every((block) => block.crc64nvme !== undefined);
+      return compared ? 'blocks-matched' : 'not-whole';
+    }
     if (crc64nvme === undefined) return 'unknown';
-    const sorted = this.#checked.toSorted((a, b) => a.range.start - b.range.start);
+    const sorted = this.#read.toSorted((a, b) => a.block.offset - b.block.offset);
     const crc = sorted.reduce(
-      (before, { range, crc: next }) => combineCrc64Nvme(before, next, range.end - range.start),
+      (before, { block, crc: next }) => combineCrc64Nvme(before, next, block.lengthBytes),
       crc64Nvme(head),
     );
     if (toBase64(crc) === crc64nvme) return 'matched';
