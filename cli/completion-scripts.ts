@@ -63,48 +63,66 @@ complete -F _holdfast holdfast
 `;
 }
 
-/** For a single-quoted word with a description in zsh and fish. */
-function quoted(text: string): string {
+/** For a word in single quotes, in zsh. */
+function zshQuoted(text: string): string {
   return text.replaceAll("'", "'\\''");
 }
 
+/**
+ * `_arguments` takes the options before the command as well, and hands the rest on as a command line of its
+ * own. The last lines serve both ways of loading it: sourced, it registers itself; found in `fpath` as
+ * `_holdfast`, the file is the body of the function, and has to act at once.
+ */
 function zshScript({ commands, globalOptions }: CommandTree): string {
-  const spec = ({ flag, description, takesValue, choices }: OptionNode) => {
-    const text = quoted(description).replaceAll(/[[\]:]/g, '\\$&');
-    const value = takesValue ? `:value:${choices.length > 0 ? `(${choices.join(' ')})` : ''}` : '';
-    return `'${flag}[${text}]${value}'`;
+  const spec = ({ flag, description, takesValue, mayTakeValue, choices }: OptionNode) => {
+    const text = zshQuoted(description.replaceAll(/[[\]\\]/g, '\\$&'));
+    if (mayTakeValue) return `'${flag}=-[${text}]::value:'`;
+    if (!takesValue) return `'${flag}[${text}]'`;
+    // Given twice is for the command to judge: many are repeatable.
+    return `'*${flag}[${text}]:value:${choices.length > 0 ? `(${choices.join(' ')})` : ''}'`;
   };
   const listed = commands.map(
-    ({ name, description }) => `    '${name}:${quoted(description).replaceAll(':', '\\:')}'`,
+    ({ name, description }) => `        '${name}:${zshQuoted(description)}'`,
   );
   const cases = commands.map(({ name, options, argumentChoices }) => {
-    const argument = argumentChoices.length > 0 ? `'1:value:(${argumentChoices.join(' ')})'` : '';
-    const specs = [argument, ...[...options, ...globalOptions].map(spec)].filter((it) => it !== '');
-    return `    ${name})\n      _arguments ${specs.join(' \\\n        ')} ;;`;
+    const argument =
+      argumentChoices.length > 0 ? `'1:value:(${argumentChoices.join(' ')})'` : "'*:value:'";
+    const specs = [argument, ...[...options, ...globalOptions].map(spec)];
+    return `        ${name})\n          _arguments ${specs.join(' \\\n            ')} ;;`;
   });
   return `#compdef holdfast
 # zsh completion for holdfast. Load it with: source <(holdfast completion zsh)
 _holdfast() {
-  local -a commands
-  commands=(
+  local curcontext=$curcontext state line
+  typeset -A opt_args
+  _arguments -C ${globalOptions.map(spec).join(' \\\n    ')} \\
+    '1:command:->command' \\
+    '*::argument:->argument'
+  case $state in
+    command)
+      local -a commands
+      commands=(
 ${listed.join('\n')}
-  )
-  if (( CURRENT == 2 )); then
-    _describe command commands
-    return
-  fi
-  local command=$words[2]
-  shift words
-  (( CURRENT-- ))
-  case $command in
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
 ${cases.join('\n')}
+      esac ;;
   esac
 }
-compdef _holdfast holdfast
+if [[ $funcstack[1] == _holdfast ]]; then
+  _holdfast "$@"
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+  compdef _holdfast holdfast
+fi
 `;
 }
 
-function fishScript({ commands, globalOptions }: CommandTree): string {
+/** What was typed before the word in question decides: the first word that is no option or its value. */
+function fishScript(tree: CommandTree): string {
+  const { commands, globalOptions } = tree;
   const line = (condition: string, { flag, description, takesValue, choices }: OptionNode) =>
     [
       `complete -c holdfast${condition} -l ${flag.replace(/^--/, '')} -d '${fishQuoted(description)}'`,
@@ -112,22 +130,39 @@ function fishScript({ commands, globalOptions }: CommandTree): string {
       choices.length > 0 ? ` -a '${choices.join(' ')}'` : '',
     ].join('');
   const lines = commands.flatMap(({ name, description, options, argumentChoices }) => {
-    const condition = ` -n '__fish_seen_subcommand_from ${name}'`;
+    const condition = ` -n '__holdfast_command ${name}'`;
     return [
-      `complete -c holdfast -n __fish_use_subcommand -a ${name} -d '${fishQuoted(description)}'`,
+      `complete -c holdfast -n __holdfast_command -a ${name} -d '${fishQuoted(description)}'`,
       ...(argumentChoices.length > 0
         ? [`complete -c holdfast${condition} -a '${argumentChoices.join(' ')}'`]
         : []),
       ...options.map((option) => line(condition, option)),
     ];
   });
-  return [
-    '# fish completion for holdfast. Load it with: holdfast completion fish | source',
-    'complete -c holdfast -f',
-    ...lines,
-    ...globalOptions.map((option) => line('', option)),
-    '',
-  ].join('\n');
+  return `# fish completion for holdfast. Load it with: holdfast completion fish | source
+# Whether this is the command that was typed; without a name: whether none was typed yet.
+function __holdfast_command
+    set -l command ''
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+        else
+            switch $word
+                case ${[...valueOptions(tree).keys()].join(' ')}
+                    set skip 1
+                case '-*'
+                case '*'
+                    set command $word
+                    break
+            end
+        end
+    end
+    test "$command" = "$argv[1]"
+end
+complete -c holdfast -f
+${[...lines, ...globalOptions.map((option) => line('', option))].join('\n')}
+`;
 }
 
 function fishQuoted(text: string): string {

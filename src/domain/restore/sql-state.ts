@@ -36,4 +36,6 @@ export const SQLSTATE = {
   objectInUse: '55006',
   lockNotAvailable: '55P03',
   diskFull: '53100',
+  /** Of locks too. */
+  outOfMemory: '53200',
 } as const;

@@ -237,6 +237,10 @@ function remedyOf({ sqlState, entry, part, because }: StatementFailure): string 
     return `make the restoring role a member of ${entry.owner}, or restore with "noOwner": true`;
   }
   if (sqlState === '42501') return 'grant the restoring role what is missing';
+  // Mostly "out of shared memory": a foreign key to a table of thousands of partitions locks them all.
+  if (sqlState === '53200') {
+    return 'give the target server a larger max_locks_per_transaction (and restart it): one statement locks every partition of a table; then start again';
+  }
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import type { Connection } from '#contracts/source-plan.ts';
-import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { serverTrouble } from '#domain/restore/statement-failure.ts';
 import { ConnectionLost } from '#errors';
@@ -18,12 +18,19 @@ export interface AnalyzeOptions {
 
 /**
  * Tables and materialized views, the largest first. A partitioned table is analyzed with all its partitions,
- * so that these are left out where everything is wanted.
+ * so that these are left out where everything is wanted. (pg_partition_tree would lock all of them.)
  */
 const RELATIONS = `
-  SELECT n.nspname AS schema, c.relname AS table
+  WITH RECURSIVE tree (root, relation) AS (
+    SELECT oid, oid FROM pg_catalog.pg_class WHERE relkind = 'p'
+    UNION ALL
+    SELECT t.root, i.inhrelid FROM tree AS t
+    JOIN pg_catalog.pg_inherits AS i ON i.inhparent = t.relation)
+  SELECT n.nspname AS schema, c.relname AS table, c.relkind = 'p' AS partitioned
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN (SELECT root, pg_catalog.sum(pg_catalog.pg_relation_size(relation)) AS bytes
+             FROM tree GROUP BY root) AS s ON s.root = c.oid
   WHERE c.relkind IN ('r', 'm', 'p')
     AND c.relpersistence <> 't'
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -31,13 +38,31 @@ const RELATIONS = `
              ELSE (n.nspname::text, c.relname::text) IN (
                SELECT * FROM unnest($2::text[], $3::text[])) END
   ORDER BY CASE c.relkind
-             WHEN 'p' THEN (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid))
-                              FROM pg_catalog.pg_partition_tree(c.oid) AS t)
+             WHEN 'p' THEN s.bytes
              ELSE pg_catalog.pg_relation_size(c.oid) END DESC NULLS LAST, 1, 2`;
+
+/** One level below a partitioned table. */
+const PARTITIONS = `
+  SELECT n.nspname AS schema, c.relname AS table, c.relkind = 'p' AS partitioned
+  FROM pg_catalog.pg_inherits AS i
+  JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE i.inhparent = (SELECT p.oid FROM pg_catalog.pg_class AS p
+      JOIN pg_catalog.pg_namespace AS s ON s.oid = p.relnamespace
+      WHERE s.nspname = $1 AND p.relname = $2)
+    AND c.relkind IN ('r', 'p')
+  ORDER BY 1, 2`;
+
+interface Relation extends Record<string, unknown> {
+  readonly schema: string;
+  readonly table: string;
+  readonly partitioned: boolean;
+}
 
 /**
  * Gathers the planner's statistics, on up to `jobs` sessions. A table that cannot be analyzed is a warning:
- * it has all its rows, and autovacuum comes to it later.
+ * it has all its rows, and autovacuum comes to it later. A partitioned one whose partitions are more than the
+ * server can lock at a time is not analyzed as a whole, but each of them is.
  *
  * Throws what `connect` throws, TargetFull, ConnectionLost, or the signal's reason.
  */
@@ -63,12 +88,13 @@ export async function analyzeTables(
   try {
     signal.throwIfAborted();
     const first = await open();
-    const waiting = await first.query<{ schema: string; table: string }>(RELATIONS, [
+    const waiting = await first.query<Relation>(RELATIONS, [
       tables === undefined,
       tables?.map(({ schema }) => schema) ?? [],
       tables?.map(({ table }) => table) ?? [],
     ]);
-    const total = waiting.length;
+    const count = waiting.length;
+    let total = count;
     let done = 0;
     const work = async (session: Session) => {
       for (let it = waiting.shift(); it !== undefined; it = waiting.shift()) {
@@ -82,13 +108,20 @@ export async function analyzeTables(
             waiting.length = 0;
             throw new trouble(`analyze: ${name} failed: ${serverMessage(error)}`, { cause: error });
           }
-          warnings.push(`${name} could not be analyzed: ${serverMessage(error)}`);
+          const parts =
+            it.partitioned && sqlState === SQLSTATE.outOfMemory
+              ? await session.query<Relation>(PARTITIONS, [it.schema, it.table])
+              : [];
+          waiting.push(...parts);
+          total += parts.length;
+          const instead = parts.length > 0 ? '; its partitions are, each by itself' : '';
+          warnings.push(`${name} could not be analyzed: ${serverMessage(error)}${instead}`);
         }
         done += 1;
         onProgress?.(done, total);
       }
     };
-    const others = Array.from({ length: Math.min(jobs, total) - 1 }, async () => {
+    const others = Array.from({ length: Math.min(jobs, count) - 1 }, async () => {
       // Where the server has no further connection, those that are there do it all.
       const session = await open().catch(() => undefined);
       if (session) await work(session);

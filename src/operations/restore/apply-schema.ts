@@ -10,7 +10,7 @@ import {
   type EntryStatements,
   type ScriptPart,
 } from '#domain/restore/script.ts';
-import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import {
   classifyStatementFailure,
@@ -47,11 +47,14 @@ const CHARACTERS_TOGETHER = 256 * 1024;
 /** Of a pass, only what takes no time: a session that has many would keep the others from them. */
 const QUICK = new Set(['ACL', 'BLOB', 'COMMENT', 'DEFAULT ACL', 'SECURITY LABEL', 'SEQUENCE SET']);
 
-/** How often a statement is tried again that the server ended for the sake of another session. */
+/** How often a statement is tried again that failed for the sake of another session. */
 const DEADLOCK_TRIES = 5;
 const DEADLOCK_PAUSE_MILLISECONDS = 200;
-/** 40P01 deadlock, 40001 serialization failure; in catalogs the latter is an internal error. */
-const DEADLOCKS = new Set(['40P01', '40001']);
+/**
+ * 40P01 deadlock, 40001 serialization failure; in catalogs the latter is an internal error. 53200: another
+ * statement may have all the locks that there are, as one about a table of thousands of partitions has.
+ */
+const DEADLOCKS = new Set<string>(['40P01', '40001', SQLSTATE.outOfMemory]);
 const CATALOG_CONFLICT = /^tuple concurrently (updated|deleted)$/;
 const TOO_MANY_CONNECTIONS = '53300';
 /** 42P06 a schema, 42710 any other object: what depends on it finds it. */
@@ -69,6 +72,20 @@ const SET_KNOWN = `
   FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
   JOIN pg_catalog.pg_settings AS s ON s.name OPERATOR(pg_catalog.=) wanted.name`;
 
+interface TablespaceRow extends Record<string, unknown> {
+  readonly name: string;
+  readonly use: 'own' | 'usable' | 'denied';
+}
+
+const TABLESPACES_QUERY = `
+  SELECT t.spcname::pg_catalog.text AS "name",
+         CASE WHEN d.oid IS NOT NULL THEN 'own'
+              WHEN pg_catalog.has_tablespace_privilege(t.oid, 'CREATE') THEN 'usable'
+              ELSE 'denied' END AS "use"
+  FROM pg_catalog.pg_tablespace AS t
+  LEFT JOIN pg_catalog.pg_database AS d
+    ON d.dattablespace = t.oid AND d.datname = pg_catalog.current_database()`;
+
 /**
  * Runs what an archive's entries say, entry by entry, on sessions of our own: so each statement that fails is
  * known with its SQLSTATE. What may fail is collected in `tolerated`; the first other failure ends it all.
@@ -84,7 +101,8 @@ export class SchemaApplier {
   readonly #script: ArchiveScript;
   /** Entries whose definition failed and was tolerated, as others depend on them: `EXTENSION postgis`. */
   readonly #failed = new Map<number, string>();
-  #tablespaces: ReadonlySet<string> | undefined;
+  /** Of the target, by name: what the one who makes everything can do with each. */
+  #tablespaces: ReadonlyMap<string, 'own' | 'usable' | 'denied'> | undefined;
 
   constructor(deps: Needs, options: SchemaOptions) {
     this.#deps = deps;
@@ -238,14 +256,12 @@ export class SchemaApplier {
       await set([...this.#script.settings, ...(this.#options.replica ? [REPLICA] : [])]);
       // Some systems cannot; there a statement goes on to its end.
       await set([CONNECTION_CHECK]).catch(() => {});
-      if (this.#tablespaces === undefined) {
-        const rows = await session.query<{ spcname: string }>(
-          'SELECT spcname FROM pg_catalog.pg_tablespace',
-        );
-        this.#tablespaces = new Set(rows.map(({ spcname }) => spcname));
-      }
       const opened = new EntrySession(session, roles.role);
       await opened.becomeRole();
+      if (this.#tablespaces === undefined) {
+        const rows = await session.query<TablespaceRow>(TABLESPACES_QUERY);
+        this.#tablespaces = new Map(rows.map(({ name, use }) => [name, use]));
+      }
       return opened;
     } catch (error) {
       await session.close();
@@ -348,11 +364,21 @@ export class SchemaApplier {
     }
   }
 
-  /** A tablespace that the target does not have is left out: where a table lies is no part of what it is. */
+  /**
+   * A tablespace that cannot be had is left out: where a table lies is no part of what it is. The database's own
+   * goes without its name, which the server refuses for partitioned tables.
+   */
   #available(settings: EntrySettings, entry: TocEntry): EntrySettings {
     const { tablespace } = settings;
-    if (!tablespace || this.#tablespaces?.has(tablespace)) return settings;
-    const warning = `the target has no tablespace ${JSON.stringify(tablespace)}; its objects lie in the database's own, the first of them is ${entry.desc} ${objectOf(entry)}`;
+    const use = this.#tablespaces?.get(tablespace ?? '');
+    if (!tablespace || use === 'usable') return settings;
+    if (use === 'own') return { ...settings, tablespace: '' };
+    const name = JSON.stringify(tablespace);
+    const why =
+      use === 'denied'
+        ? `the restoring role may not create in the tablespace ${name}`
+        : `the target has no tablespace ${name}`;
+    const warning = `${why}; its objects lie in the database's own, the first of them is ${entry.desc} ${objectOf(entry)}`;
     const begin = warning.slice(0, warning.indexOf(';'));
     if (!this.warnings.some((it) => it.startsWith(begin))) this.warnings.push(warning);
     return { ...settings, tablespace: '' };

@@ -207,16 +207,37 @@ async function emptyTables(
     truncate(there),
     `WITH ${filled.map((table, i) => `d${i} AS (DELETE FROM ONLY ${tableName(table)})`).join(', ')} SELECT`,
   ];
-  let reason = '';
   for (const sql of tries) {
     try {
       await queryAsOwner(session, filled[0]?.owner ?? '', sql);
       return [];
-    } catch (error) {
-      reason = serverMessage(error);
+    } catch {
+      // Then the next.
     }
   }
-  return filled.map((table) => `rows of ${tableName(table)}: ${reason}`);
+  return emptyOneByOne(session, filled);
+}
+
+/**
+ * For more tables than the server can lock at a time, or of several owners. A table that others refer to can
+ * be emptied when they are. Answers what is left, with the reason.
+ */
+async function emptyOneByOne(session: Session, filled: readonly LoadedTable[]): Promise<string[]> {
+  let waiting = filled;
+  for (;;) {
+    const left: { readonly table: LoadedTable; readonly reason: string }[] = [];
+    for (const table of waiting) {
+      try {
+        await queryAsOwner(session, table.owner ?? '', `DELETE FROM ONLY ${tableName(table)}`);
+      } catch (error) {
+        left.push({ table, reason: serverMessage(error) });
+      }
+    }
+    if (left.length === 0 || left.length === waiting.length) {
+      return left.map(({ table, reason }) => `rows of ${tableName(table)}: ${reason}`);
+    }
+    waiting = left.map(({ table }) => table);
+  }
 }
 
 const GRANTS = (acl: string) => `
