@@ -56,6 +56,11 @@ export async function readAllDetails(
   return details;
 }
 
+/** When a drill first brought it back: then its mark was written. */
+export function drilledAt({ files }: InventoryBackup): Date | undefined {
+  return files.get('drilled.json')?.lastModified;
+}
+
 /** The archive cannot be read before it was brought back from Glacier. */
 export function needsRetrieval({ storageClass, retrieval }: ObjectHead): boolean {
   return (storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE') && retrieval !== 'done';

@@ -19,6 +19,8 @@ export interface OptionNode {
   readonly flag: string;
   readonly description: string;
   readonly takesValue: boolean;
+  /** It may stand alone; a value is written with an equals sign, as in `--local=DIR`. */
+  readonly mayTakeValue: boolean;
   /** The values it takes, where they are known. */
   readonly choices: readonly string[];
 }
@@ -35,7 +37,13 @@ export function readCommandTree(program: Command): CommandTree {
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     globalOptions: [
       ...program.options.map(readOption),
-      { flag: '--help', description: 'how it is used', takesValue: false, choices: [] },
+      {
+        flag: '--help',
+        description: 'how it is used',
+        takesValue: false,
+        mayTakeValue: false,
+        choices: [],
+      },
     ],
   };
 }
@@ -44,8 +52,8 @@ function readOption(option: Option): OptionNode {
   return {
     flag: option.long ?? option.flags,
     description: option.description,
-    // `--local` may stand alone; its value is written with an equals sign.
     takesValue: option.required,
+    mayTakeValue: option.optional,
     choices: option.argChoices ?? [],
   };
 }

@@ -28,11 +28,7 @@ export const discoverDatabases: Handle<
   const { server, existing } = await inspectServer(deps, plan.connection);
   chooseClientMajor(server.versionNumber, await deps.clients.majors());
 
-  const selected = selectDatabases(
-    plan.databases,
-    run.databases,
-    existing.map(({ name }) => name),
-  );
+  const selected = selectDatabases(plan.databases, run.databases, existing);
   if (selected.names.length + selected.missing.length === 0) {
     const known = existing.map(({ name }) => name).join(', ');
     throw new NoDatabases(`no database of ${run.source} is selected; the server has: ${known}`, {
@@ -40,9 +36,13 @@ export const discoverDatabases: Handle<
     });
   }
 
-  const warnings = selected.unmatched.map(
-    (pattern) => `the pattern ${pattern} matches no database`,
-  );
+  const warnings = [
+    ...selected.copies.map(
+      (name) =>
+        `${name} is a copy that a restore made, and is not backed up: drop it when nobody needs it, or rename it, or name it in the plan's databases`,
+    ),
+    ...selected.unmatched.map((pattern) => `the pattern ${pattern} matches no database`),
+  ];
   const databases = selected.missing.map((database): DiscoveredDatabase => {
     const { name, message } = new DatabaseNotFound(
       `database ${database} does not exist, or is one that nobody can connect to`,

@@ -1,15 +1,18 @@
+import { DrillOrder } from '#contracts/drill.ts';
 import { TaskStoppedEvent } from '#contracts/events.ts';
 import { RestoreOrder } from '#contracts/restore.ts';
+import { drillTaskSubject } from '#domain/drill/drill-order.ts';
 import {
   type BackupRef,
   backupKey,
   backupPrefix,
+  parseDrillKey,
   parseJobKey,
   parseRestoreKey,
 } from '#domain/names.ts';
 import { restoreTaskSubject } from '#domain/restore/restore-order.ts';
 import { classifyTaskStop, type TaskStop } from '#domain/task-exit.ts';
-import { DumpIncomplete, RestoreFailed } from '#errors';
+import { DumpIncomplete, RestoreFailed, TaskFailed } from '#errors';
 import { loadJob, parseRecord } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
@@ -32,6 +35,8 @@ export const handleTaskStopped: Handle<TaskStoppedEvent, { outcome: string }, Ne
   const orderKey = variableOf(detail, 'HOLDFAST_JOB_KEY');
   const restore = parseRestoreKey(orderKey);
   if (restore && detail.lastStatus === 'STOPPED') return reportRestore(detail, deps, orderKey);
+  const drill = parseDrillKey(orderKey);
+  if (drill && detail.lastStatus === 'STOPPED') return reportDrill(detail, deps, orderKey);
   const ref = parseJobKey(orderKey);
   if (!ref || detail.lastStatus !== 'STOPPED') {
     deps.log.info(LOG.eventIgnored, { taskArn: detail.taskArn });
@@ -106,6 +111,27 @@ async function reportRestore(
   const answer = await deps.workflow.fail(order.taskToken, error, stop.cause);
   if (answer === 'closed') return { outcome: 'settled' };
   deps.log.error(LOG.failed, { source, restoreId, error, cause: stop.cause });
+  return { outcome: error };
+}
+
+/** So does a drill. Its server was in the task and has ended with it: there is nothing to clean up. */
+async function reportDrill(
+  detail: TaskStoppedEvent['detail'],
+  deps: Pick<Deps, Needs>,
+  orderKey: string,
+) {
+  const stop = classifyTaskStop(detail) ?? {
+    errorClass: TaskFailed,
+    cause: 'the task ended with exit code 0, but without an answer',
+  };
+  const found = await deps.objects.get(orderKey);
+  const order = found && parseRecord(DrillOrder, found.body, orderKey);
+  if (!order || detail.startedBy !== drillTaskSubject(order)) return { outcome: 'settled' };
+  const { source, drillId } = order.drill;
+  const error = stop.errorClass.errorName;
+  const answer = await deps.workflow.fail(order.taskToken, error, stop.cause);
+  if (answer === 'closed') return { outcome: 'settled' };
+  deps.log.error(LOG.failed, { source, drillId, error, cause: stop.cause });
   return { outcome: error };
 }
 

@@ -15,6 +15,7 @@ import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
 import { provideAlerts } from '#runtime/providers/alerts.ts';
 import { provideClock } from '#runtime/providers/clock.ts';
+import { provideMetrics } from '#runtime/providers/metrics.ts';
 import { provideObjects } from '#runtime/providers/objects.ts';
 
 /**
@@ -25,7 +26,7 @@ import { provideObjects } from '#runtime/providers/objects.ts';
 export const notifyRestore: Handle<
   NotifyRestoreEvent,
   Outcome,
-  'clock' | 'log' | 'objects' | 'alerts'
+  'clock' | 'log' | 'objects' | 'alerts' | 'metrics'
 > = async (event, deps) => {
   const { restore, failure, executionArn } = event;
   const error = failure?.Error ?? '';
@@ -51,6 +52,7 @@ export const notifyRestore: Handle<
   await deps.alerts.publish(message);
   deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
   const summaryKey = await writeRecord(deps, record);
+  recordDuration(deps, record);
   return {
     status: record.status,
     error,
@@ -99,6 +101,19 @@ async function writeRecord(
   }
 }
 
+/** How long it takes to have the data back: of restores that brought them back. */
+function recordDuration(
+  { metrics, log }: Pick<Deps, 'metrics' | 'log'>,
+  { status, durationSeconds, restore }: RestoreRecord,
+): void {
+  if (status !== 'SUCCEEDED') return;
+  try {
+    metrics.record({ source: restore.source }, { RestoreDuration: durationSeconds });
+  } catch (error) {
+    log.error(LOG.failed, { while: 'recording metrics', error: errorName(error) });
+  }
+}
+
 function sourceOf(input: unknown): string {
   const source = (input as { source?: unknown } | null)?.source;
   return typeof source === 'string' && SOURCE_NAME.test(source) ? source : 'unknown';
@@ -108,4 +123,5 @@ export const handler = lambdaHandler(NotifyRestoreEvent, notifyRestore, {
   clock: provideClock,
   objects: provideObjects,
   alerts: provideAlerts,
+  metrics: provideMetrics,
 });

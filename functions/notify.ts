@@ -4,15 +4,17 @@ import { runAlert } from '#domain/alert-message.ts';
 import { runSummaryKey } from '#domain/names.ts';
 import { outcomeOf, summarizeRun } from '#domain/run-summary.ts';
 import { errorName } from '#errors';
+import { recordRun } from '#operations/run-metrics.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
 import { provideAlerts } from '#runtime/providers/alerts.ts';
 import { provideClock } from '#runtime/providers/clock.ts';
+import { provideMetrics } from '#runtime/providers/metrics.ts';
 import { provideObjects } from '#runtime/providers/objects.ts';
 import { providePlans } from '#runtime/providers/plans.ts';
 
-type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'alerts';
+type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'alerts' | 'metrics';
 
 /**
  * Says how the run ended: to people and machines through SNS, to the bucket as `summary.json`, to the
@@ -30,6 +32,7 @@ export const notify: Handle<NotifyEvent, Outcome, Needs> = async (event, deps) =
   }
   const summaryKey = await writeSummary(summary, deps);
   if (alertError !== undefined) throw alertError;
+  await recordRun(deps, event, summary);
   return outcomeOf(summary, summaryKey);
 };
 
@@ -78,4 +81,5 @@ export const handler = lambdaHandler(NotifyEvent, notify, {
   objects: provideObjects,
   plans: providePlans,
   alerts: provideAlerts,
+  metrics: provideMetrics,
 });

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { errorName } from '#errors';
+import { sweepDrillServers } from '#operations/drill/sweep-drill-servers.ts';
+import { recordHeartbeat } from '#operations/heartbeat.ts';
 import {
   abortStaleUploads,
   alertMissedRun,
@@ -13,8 +15,11 @@ import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import { provideAlerts } from '#runtime/providers/alerts.ts';
 import { provideClock } from '#runtime/providers/clock.ts';
+import { provideMetrics } from '#runtime/providers/metrics.ts';
 import { provideObjects } from '#runtime/providers/objects.ts';
 import { providePlans } from '#runtime/providers/plans.ts';
+import { provideServers } from '#runtime/providers/servers.ts';
+import { provideSurroundings } from '#runtime/providers/surroundings.ts';
 import { provideTasks } from '#runtime/providers/tasks.ts';
 import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
@@ -28,17 +33,28 @@ export interface Reconciliation {
   readonly abandonedJobs: number;
   /** Restores whose archive is back from Glacier, though no event said so. */
   readonly restoresResumed: number;
+  /** Temporary servers that outlived their drill, and are being deleted. */
+  readonly drillServersSwept: number;
 }
 
+type Needs =
+  | 'clock'
+  | 'log'
+  | 'objects'
+  | 'plans'
+  | 'servers'
+  | 'tasks'
+  | 'workflow'
+  | 'alerts'
+  | 'metrics'
+  | 'surroundings';
+
 /**
- * Every hour: looks for what should have happened and did not. Every chore is done for every source,
- * whatever fails in between; then the first failure is thrown, so that the function's alarm sees it.
+ * Every hour: measures how old the backups are, and looks for what should have happened and did not. Every
+ * chore is done for every source, whatever fails in between; then the first failure is thrown, so that the
+ * function's alarm sees it.
  */
-export const reconcile: Handle<
-  unknown,
-  Reconciliation,
-  'clock' | 'log' | 'objects' | 'plans' | 'tasks' | 'workflow' | 'alerts'
-> = async (_event, deps) => {
+export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, deps) => {
   const counts = {
     sources: 0,
     verificationsStarted: 0,
@@ -47,12 +63,14 @@ export const reconcile: Handle<
     missedRuns: 0,
     abandonedJobs: 0,
     restoresResumed: 0,
+    drillServersSwept: 0,
   };
   const lookAfterSources = async () => {
     await toTheEnd(await deps.plans.list(), async (plan) => {
       counts.sources += 1;
       const inventory = await listSource(deps, plan.source);
       const chores = {
+        heartbeat: () => recordHeartbeat(deps, plan, inventory),
         missedRuns: async () => {
           if (await alertMissedRun(deps, plan, inventory)) counts.missedRuns += 1;
         },
@@ -79,8 +97,11 @@ export const reconcile: Handle<
   const lookAfterRestores = async () => {
     counts.restoresResumed = (await resumeRetrievals(deps)).resumed;
   };
+  const lookAfterDrills = async () => {
+    counts.drillServersSwept = (await sweepDrillServers(deps)).swept;
+  };
   try {
-    await toTheEnd([lookAfterSources, lookAfterRestores], (look) => look());
+    await toTheEnd([lookAfterSources, lookAfterRestores, lookAfterDrills], (look) => look());
   } finally {
     deps.log.info(LOG.reconciled, counts);
   }
@@ -91,7 +112,10 @@ export const handler = lambdaHandler(z.unknown(), reconcile, {
   clock: provideClock,
   objects: provideObjects,
   plans: providePlans,
+  servers: provideServers,
   tasks: provideTasks,
   workflow: provideWorkflow,
   alerts: provideAlerts,
+  metrics: provideMetrics,
+  surroundings: provideSurroundings,
 });

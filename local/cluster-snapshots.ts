@@ -117,9 +117,33 @@ export function dataOfServer(
         settings: { fsync: 'off' },
       });
       const { host, port } = served;
-      return { host, port, stop: () => served.stop('immediate'), ...dataOfServer(served) };
+      return {
+        host,
+        port,
+        stop: () => served.stop('immediate'),
+        setPassword: (password) => setPassword(served, password),
+        ...dataOfServer(served),
+      };
     },
   };
+}
+
+/** Of the superuser that the server was started with. */
+async function setPassword(server: PostgresServer, password: string): Promise<void> {
+  const client = new pg.Client({
+    connectionString: server.url('postgres'),
+    connectionTimeoutMillis: 10_000,
+    statement_timeout: 10_000,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(
+      `ALTER ROLE ${pg.escapeIdentifier(server.user)} PASSWORD ${pg.escapeLiteral(password)}`,
+    );
+  } finally {
+    await client.end();
+  }
 }
 
 /** Deletes a copy. Refuses what is not a cluster, and one that a server is using. */

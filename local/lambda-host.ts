@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -38,6 +39,8 @@ export function startLambdaHost(options: {
   directory: string;
   environment: Readonly<Record<string, string>>;
   logFile: string;
+  /** Gets a copy of what they write to standard output. */
+  onOutput?: (text: string) => void;
 }): LambdaHost {
   const worker = fileURLToPath(new URL('./lambda-worker.ts', import.meta.url));
   const child: ChildProcess = fork(worker, [options.directory], {
@@ -48,6 +51,11 @@ export function startLambdaHost(options: {
   const log = createWriteStream(options.logFile, { flags: 'a' });
   child.stdout?.pipe(log, { end: false });
   child.stderr?.pipe(log, { end: false });
+  const { onOutput } = options;
+  if (onOutput) {
+    const decoder = new StringDecoder('utf8');
+    child.stdout?.on('data', (chunk: Buffer) => onOutput(decoder.write(chunk)));
+  }
 
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   let nextId = 1;

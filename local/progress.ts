@@ -112,6 +112,11 @@ function parseLine(line: string): z.infer<typeof DumpLine> | undefined {
 }
 
 function databaseOf(input: unknown): string | undefined {
-  const database = (input as { database?: { database?: unknown } } | undefined)?.database?.database;
+  const { database: item, archive } = (input ?? {}) as {
+    database?: { database?: unknown };
+    /** Of a drill. */
+    archive?: { restore?: { target?: { database?: unknown } } };
+  };
+  const database = item?.database ?? archive?.restore?.target?.database;
   return typeof database === 'string' ? displayName(database) : undefined;
 }

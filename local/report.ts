@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DrillRecord } from '#contracts/drill.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
 import { Verification } from '#contracts/verification.ts';
-import { displayName } from '#domain/display-text.ts';
-import { backupKey, runSummaryKey } from '#domain/names.ts';
+import { displayName, displaySeconds, displayText } from '#domain/display-text.ts';
+import { backupKey, drillRecordKey, makeBackupId, runSummaryKey } from '#domain/names.ts';
 import type { SnsMessage } from './control-plane/sns.ts';
 import type { ExecutionView } from './control-plane/step-functions.ts';
 import { LOCAL } from './stack.ts';
@@ -19,6 +20,8 @@ export interface RunReport {
   readonly failures: readonly { database: string; error: string; cause: string }[];
   readonly retention: RunSummary['retention'];
   readonly notifications: readonly { subject: string; status: string }[];
+  /** Null: none was wanted, or it was not planned. */
+  readonly drill: DrillRecord | null;
   readonly error: { name: string; cause: string } | null;
 }
 
@@ -83,15 +86,49 @@ export async function readReport(
     backups,
     failures,
     retention: summary?.retention ?? null,
-    notifications: messages.map(({ subject, attributes }) => ({
-      subject: subject ?? '',
-      status: attributes['status'] ?? '',
-    })),
-    error:
-      execution.status === 'SUCCEEDED'
-        ? null
-        : { name: execution.error ?? execution.status, cause: execution.cause ?? '' },
+    notifications: messages.map(notification),
+    drill: null,
+    error: errorOf(execution),
   };
+}
+
+/** What the drill of a source left in the bucket; null where it was not even planned. */
+export async function readDrill(
+  directory: string,
+  source: string,
+  { executionArn, startDate }: ExecutionView,
+): Promise<DrillRecord | null> {
+  const drillId = makeBackupId(startDate, executionArn);
+  const file = join(directory, 's3', LOCAL.bucket, drillRecordKey({ source, drillId }));
+  return existsSync(file) ? DrillRecord.parse(JSON.parse(await readFile(file, 'utf8'))) : null;
+}
+
+/** The report of a run and of the drill of what it backed up, which fails both. */
+export function withDrill(
+  report: RunReport,
+  rehearsal: {
+    drill: DrillRecord | null;
+    execution: ExecutionView;
+    messages: readonly SnsMessage[];
+  },
+): RunReport {
+  const { drill, execution, messages } = rehearsal;
+  const error = report.error ?? errorOf(execution);
+  return {
+    ...report,
+    status: error ? 'FAILED' : report.status,
+    notifications: [...report.notifications, ...messages.map(notification)],
+    drill,
+    error,
+  };
+}
+
+function notification({ subject, attributes }: SnsMessage) {
+  return { subject: subject ?? '', status: attributes['status'] ?? '' };
+}
+
+function errorOf({ status, error, cause }: ExecutionView): RunReport['error'] {
+  return status === 'SUCCEEDED' ? null : { name: error ?? status, cause: cause ?? '' };
 }
 
 /** One document for all runs: the first run's fields on top, the backups of all, and each run by itself. */
@@ -104,6 +141,7 @@ export function combineReports(runs: readonly RunReport[]) {
     snapshot: first?.snapshot ?? null,
     backups: runs.flatMap(({ backups }) => backups),
     retention: first?.retention ?? null,
+    drill: first?.drill ?? null,
     notifications: runs.flatMap(({ notifications }) => notifications),
     error: failed?.error ?? null,
     runs,
@@ -140,9 +178,27 @@ export function describeRun(report: RunReport): string[] {
       `  retention  archives: ${archives.kept} kept, ${archives.deleted} deleted; snapshots: ${snapshots.kept} kept, ${snapshots.deleted} deleted`,
     );
   }
+  lines.push(...describeDrill(report.drill));
   for (const { subject } of report.notifications) lines.push(`  alert      ${subject}`);
   if (report.error) lines.push(`  error      ${report.error.name}: ${report.error.cause}`);
   return lines;
+}
+
+function describeDrill(record: DrillRecord | null): string[] {
+  if (!record) return [];
+  const { databases, drill, status, rtoSeconds, rpoSeconds } = record;
+  const against = (seconds: number | null, targetSeconds: number) =>
+    `${seconds === null ? 'not measured' : displaySeconds(seconds)} of ${displaySeconds(targetSeconds)}`;
+  const names = databases.map(({ database }) => displayName(database)).join(', ');
+  return [
+    `  drill      ${status}: ${names}; RTO ${against(rtoSeconds, drill.targets.rtoSeconds)}, RPO ${against(rpoSeconds, drill.targets.rpoSeconds)}`,
+    ...databases.flatMap(({ database, findings }) =>
+      findings.map(
+        ({ class: kind, check, subject, message, advice }) =>
+          `               ${kind}: ${displayName(database)}${subject === null ? '' : ` ${displayText(subject, 100)}`}: ${check}: ${displayText(`${message}. ${advice}`, 400)}`,
+      ),
+    ),
+  ];
 }
 
 const TABLES_SHOWN = 8;

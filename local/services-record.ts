@@ -39,19 +39,20 @@ function deploymentOf({
   environment,
   stateMachineArns,
 }: Pick<Stack, 'environment' | 'stateMachineArns'>): DeploymentRecord {
-  const { backup, restore, 'restore-server': restoreServer } = stateMachineArns;
+  const { backup, restore, 'restore-server': restoreServer, drill } = stateMachineArns;
   return DeploymentRecord.parse({
     version: 1,
     stage: STAGE,
     bucket: environment['HOLDFAST_BUCKET'],
     planPrefix: environment['HOLDFAST_PLAN_PREFIX'],
     topicArn: environment['HOLDFAST_TOPIC_ARN'],
-    stateMachines: { backup, restore, restoreServer },
+    stateMachines: { backup, restore, restoreServer, drill },
     clusterArn: environment['HOLDFAST_CLUSTER_ARN'],
     taskDefinitions: {
       dump: environment['HOLDFAST_DUMP_TASK_DEFINITION'],
       verify: environment['HOLDFAST_VERIFY_TASK_DEFINITION'],
       restore: environment['HOLDFAST_RESTORE_TASK_DEFINITION'],
+      drill: environment['HOLDFAST_DRILL_TASK_DEFINITION'],
     },
   });
 }

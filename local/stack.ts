@@ -14,8 +14,12 @@ import { type AslDefinition, allStates } from './control-plane/scoped-definition
 import type { SnsMessage } from './control-plane/sns.ts';
 import type { ExecutionEvent, ExecutionView } from './control-plane/step-functions.ts';
 import { claimDirectory } from './directory-claim.ts';
+import { layOutDrillServers } from './drill-servers.ts';
 import { type LambdaHost, startLambdaHost } from './lambda-host.ts';
+import { collectMetrics } from './metrics.ts';
 import { type ObjectStoreServer, startObjectStore } from './object-store/server.ts';
+import { makeExecutionJournal } from './ui/execution-journal.ts';
+import { recordPlans } from './ui/local-state.ts';
 
 /** Names in the local account. The bucket is also a folder that people look into. */
 export const LOCAL = {
@@ -26,6 +30,12 @@ export const LOCAL = {
   /** Prefix of every state machine's ARN; what follows is the name of its file. */
   stateMachineArn: 'arn:aws:states:eu-west-1:123456789012:stateMachine:holdfast-local-',
 } as const;
+
+/** Below the stack's folder: what functions and tasks recorded, for `readDatapoints`. */
+export const METRICS_FILE = 'metrics.jsonl';
+
+/** Prefix of every state machine's name; what follows is the name of its file. */
+const MACHINE_PREFIX = 'holdfast-local-';
 
 export interface StackOptions {
   /** Everything that is left behind goes below it: objects, inbox, logs, snapshots. */
@@ -63,6 +73,8 @@ export interface Stack {
   backUp(input: unknown, name?: string): Promise<ExecutionView>;
   /** The same with a restore. */
   restore(input: unknown, name?: string): Promise<ExecutionView>;
+  /** The same with a drill. */
+  drill(input: unknown, name?: string): Promise<ExecutionView>;
   close(): Promise<void>;
 }
 
@@ -78,6 +90,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   // Snapshots are copies of servers that went with the last run.
   await rm(join(directory, 'snapshots'), { recursive: true, force: true });
 
+  const ofFunctions = collectMetrics(join(directory, METRICS_FILE));
+  const ofTasks = collectMetrics(join(directory, METRICS_FILE));
+  const drillServers = await layOutDrillServers(directory);
+
   let forwardObjectEvent: ((event: unknown) => void) | undefined;
   const store = await startObjectStore({
     directory: join(directory, 's3'),
@@ -85,11 +101,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   store.createBucket(LOCAL.bucket, { versioning: true });
   const environment: Record<string, string> = {};
+  const journal = makeExecutionJournal(directory, MACHINE_PREFIX);
+  recordPlans(directory, options.plans);
   const plane = await startControlPlane({
     workDirectory: directory,
     taskEnvironment: () => environment,
     ...pick(options, ['waitScale', 'timeoutScale', 'spotNoticeSeconds']),
-    ...pick(options, ['onExecutionEvent', 'onTaskLine', 'onMessage']),
+    ...pick(options, ['onMessage']),
+    onExecutionEvent(event) {
+      journal(event);
+      options.onExecutionEvent?.(event);
+    },
+    onTaskLine(line) {
+      ofTasks.write(`${line.line}\n`);
+      options.onTaskLine?.(line);
+    },
   });
   forwardObjectEvent = (event) => plane.bus.put(event as Parameters<typeof plane.bus.put>[0]);
 
@@ -115,6 +141,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     HOLDFAST_RESTORE_TASK_DEFINITION: plane.ecs.registerTaskDefinition('restore-database', {
       command: taskCommand(options.bundles, 'restore-database'),
     }),
+    HOLDFAST_DRILL_TASK_DEFINITION: plane.ecs.registerTaskDefinition('drill', {
+      command: taskCommand(options.bundles, 'drill'),
+    }),
+    ...drillServers.environment,
     HOLDFAST_STATE_MACHINE_ARN: stateMachineArn,
     HOLDFAST_POSTGRES_CLIENTS: options.clientsDirectory,
     HOLDFAST_PROGRESS_SECONDS: '0.5',
@@ -145,6 +175,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     directory: join(options.bundles, 'functions'),
     environment,
     logFile: join(logs, 'functions.log'),
+    onOutput: (text) => ofFunctions.write(text),
   });
   for (const [name, definition] of definitions) {
     plane.stepFunctions.registerStateMachine({
@@ -167,10 +198,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     environment,
     backUp: (input, name) => execute(stateMachineArn, input, name),
     restore: (input, name) => execute(stateMachineArns['restore'] ?? '', input, name),
+    drill: (input, name) => execute(stateMachineArns['drill'] ?? '', input, name),
     async close() {
       await plane.close();
       await functions.close();
       await store.close();
+      await drillServers.remove();
       await release();
     },
   };
@@ -182,7 +215,7 @@ function taskCommand(bundles: string, task: string): string[] {
 }
 
 /** Every state machine of the checkout, by the name of its file. */
-async function readDefinitions(): Promise<Map<string, AslDefinition>> {
+export async function readDefinitions(): Promise<Map<string, AslDefinition>> {
   const folder = fileURLToPath(new URL('../statemachines/', import.meta.url));
   const files = (await readdir(folder)).filter((file) => file.endsWith('.asl.json'));
   const definitions = new Map<string, AslDefinition>();

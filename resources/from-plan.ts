@@ -1,6 +1,7 @@
 import type { Deployment } from '#contracts/plan-file.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { TAG_KIND, TAG_STATE } from '#contracts/verification.ts';
+import { possibleDrillKinds } from '#domain/drill/drill-kinds.ts';
 import { parameterTier, serializeSourcePlan } from '#domain/plan-file.ts';
 import { logicalName } from './roles.ts';
 
@@ -37,6 +38,7 @@ export function lifecycleRules(lifecycle: Deployment['lifecycle']) {
       : []),
     ...expire('expire-backups', 'backups/', expireAfterDays),
     ...expire('expire-runs', 'runs/', expireAfterDays),
+    ...expire('expire-drills', 'drills/', expireAfterDays),
     ...expire('expire-alerts', 'alerts/', expireAfterDays),
     ...expire('expire-jobs', 'jobs/', JOBS_EXPIRE_DAYS),
     ...expire('expire-requests', 'requests/', REQUESTS_EXPIRE_DAYS),
@@ -59,7 +61,7 @@ export function subscriptions(alertEmails: readonly string[]) {
 }
 
 /**
- * Per source its parameter, and its schedule where it has one. By hand the same can be made beside the
+ * Per source its parameter, and its schedules where it has some: of backups, and of drills. By hand the same can be made beside the
  * stack, without a deployment (docs/deploy.md).
  */
 export function sources(
@@ -73,7 +75,7 @@ export function sources(
     },
   };
   for (const plan of plans) {
-    const { source, schedule } = plan;
+    const { source, schedule, drill } = plan;
     const value = serializeSourcePlan(plan);
     resources[`Source${logicalName(source)}`] = {
       Type: 'AWS::SSM::Parameter',
@@ -85,27 +87,56 @@ export function sources(
         Value: value,
       },
     };
-    if (!schedule) continue;
-    resources[`Schedule${logicalName(source)}`] = {
+    const scheduled = (
+      of: { Name: string; Description: string; machine: string; RetryPolicy: object },
+      { expression, timezone }: NonNullable<typeof schedule>,
+    ) => ({
       Type: 'AWS::Scheduler::Schedule',
       Properties: {
-        Name: source,
+        Name: of.Name,
         GroupName: { Ref: 'ScheduleGroup' },
-        Description: `Backups of ${source}`,
+        Description: of.Description,
         State: state,
-        ScheduleExpression: schedule.expression,
-        ScheduleExpressionTimezone: schedule.timezone,
+        ScheduleExpression: expression,
+        ScheduleExpressionTimezone: timezone,
         FlexibleTimeWindow: { Mode: 'OFF' },
         Target: {
-          Arn: { Ref: 'BackupStateMachine' },
+          Arn: { Ref: of.machine },
           RoleArn: { 'Fn::GetAtt': ['ScheduleRole', 'Arn'] },
           Input: JSON.stringify({ source, trigger: 'schedule' }),
-          // An hour late is still last night's backup; after that reconcile reports a missed run.
-          RetryPolicy: { MaximumEventAgeInSeconds: 3600, MaximumRetryAttempts: 30 },
+          RetryPolicy: of.RetryPolicy,
           DeadLetterConfig: { Arn: { 'Fn::GetAtt': ['DeadLetterQueue', 'Arn'] } },
         },
       },
-    };
+    });
+    if (schedule) {
+      resources[`Schedule${logicalName(source)}`] = scheduled(
+        {
+          Name: source,
+          Description: `Backups of ${source}`,
+          machine: 'BackupStateMachine',
+          // An hour late is still last night's backup; after that reconcile reports a missed run.
+          RetryPolicy: { MaximumEventAgeInSeconds: 3600, MaximumRetryAttempts: 30 },
+        },
+        schedule,
+      );
+    }
+    if (drill.schedule !== 'none' && possibleDrillKinds(plan).length > 0) {
+      resources[`DrillSchedule${logicalName(source)}`] = scheduled(
+        {
+          Name: drillScheduleName(source),
+          Description: `Drills of ${source}`,
+          machine: 'DrillStateMachine',
+          RetryPolicy: { MaximumEventAgeInSeconds: 86_400, MaximumRetryAttempts: 100 },
+        },
+        drill.schedule,
+      );
+    }
   }
   return resources;
+}
+
+/** Scheduler's names have at most 64 characters, a source's 40. A dot, which no source's name has. */
+function drillScheduleName(source: string): string {
+  return `${source}.drill`;
 }

@@ -149,7 +149,40 @@ const deleteRestoredServers = allow(['rds:DeleteDBInstance', 'rds:DeleteDBCluste
   StringEquals: { 'aws:ResourceTag/holdfast:managed': 'restore' },
 });
 
-function runTask(kind: 'Dump' | 'Verify' | 'Restore'): Statement[] {
+/**
+ * A drill's server gets a password of its own, which RDS makes and keeps for whoever asks it to: it creates the
+ * secret in the name of the caller. RDS User Guide, "Permissions required for Secrets Manager integration".
+ */
+const ownLogins: Statement[] = [
+  allow(['rds:ModifyDBInstance', 'rds:ModifyDBCluster'], SERVERS, {
+    StringEquals: { 'aws:ResourceTag/holdfast:managed': 'restore' },
+    Null: { 'aws:ResourceTag/holdfast:drill': 'false' },
+  }),
+  allow(
+    ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
+    arn('secretsmanager', 'secret:rds!*'),
+    { 'ForAnyValue:StringEquals': { 'aws:CalledVia': 'rds.amazonaws.com' } },
+  ),
+  allow(['kms:DescribeKey'], arn('kms', 'key/*'), {
+    StringEquals: { 'kms:ViaService': sub(`rds.\${AWS::Region}.amazonaws.com`) },
+  }),
+];
+
+/** Of a drill's server alone: RDS tags the secret with the server that it opens. */
+const readDrillLogins: Statement[] = [
+  allow(['secretsmanager:GetSecretValue'], arn('secretsmanager', 'secret:rds!db-*'), {
+    StringLike: {
+      'secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn': arn('rds', 'db:*-drill-*'),
+    },
+  }),
+  allow(['secretsmanager:GetSecretValue'], arn('secretsmanager', 'secret:rds!cluster-*'), {
+    StringLike: {
+      'secretsmanager:ResourceTag/aws:rds:primaryDBClusterArn': arn('rds', 'cluster:*-drill-*'),
+    },
+  }),
+];
+
+function runTask(kind: 'Dump' | 'Verify' | 'Restore' | 'Drill'): Statement[] {
   const cluster = { ArnEquals: { 'ecs:cluster': arnOf('Cluster') } };
   return [
     allow(['ecs:RunTask'], { Ref: `${kind}TaskDefinition` }, cluster),
@@ -231,7 +264,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   ],
   'verify-backup': () => [...verify, ...runTask('Verify'), ...undelivered],
   'handle-task-stopped': () => [
-    ...objects({ read: ['jobs/*', 'backups/*', 'restores/*'], remove: ['backups/*'] }),
+    ...objects({ read: ['jobs/*', 'backups/*', 'restores/*', 'drills/*'], remove: ['backups/*'] }),
     ...abortUploads,
     answerTasks('Failure'),
     ...undelivered,
@@ -247,7 +280,18 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
     readSnapshots,
     deleteSnapshots,
   ],
-  notify: (context) => [readPlans(context), ...objects({ write: ['runs/*'] }), ...alert],
+  notify: (context) => [
+    readPlans(context),
+    ...objects({ read: ['runs/*'], write: ['runs/*'] }),
+    ...alert,
+  ],
+  'write-report': (context) => [
+    readPlans(context),
+    ...objects({
+      read: ['backups/*', 'runs/*', 'drills/*'],
+      write: ['reports/report.html', 'runs/*/report.html', 'drills/*/report.html'],
+    }),
+  ],
   'plan-restore': (context) => [readPlans(context), ...objects({ read: ARCHIVES })],
   'retrieve-archive': () => [
     ...objects({ read: [...ARCHIVES, 'restores/*'], write: ['restores/*'] }),
@@ -282,10 +326,38 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
     ...objects({ read: ['restores/*'], write: ['restores/*/server.json'] }),
     ...alert,
   ],
+  'plan-drill': (context) => [
+    readPlans(context),
+    ...objects({ read: ['backups/*', 'drills/*'] }),
+    describeServers,
+    readSnapshots,
+  ],
+  'drill-database': (context) => [
+    readPlans(context),
+    ...objects({ read: ['backups/*'], write: ['drills/*/order.json'] }),
+    ...runTask('Drill'),
+  ],
+  'drill-server': (context) => [
+    readPlans(context),
+    ...objects({ write: ['drills/*/order.json'] }),
+    describeServers,
+    ...ownLogins,
+    ...runTask('Drill'),
+  ],
+  'notify-drill': () => [
+    ...objects({
+      read: ['backups/*', 'drills/*'],
+      write: ['drills/*/drill.json', 'backups/*/drilled.json'],
+    }),
+    ...alert,
+  ],
   'resume-restore': () => [...resumeRestores, ...undelivered],
   reconcile: (context) => [
     readPlans(context),
-    ...objects({ read: ['jobs/*', 'runs/*', 'alerts/*'], write: ['alerts/*'] }),
+    ...objects({ read: ['jobs/*', 'runs/*', 'alerts/*', 'drills/*'], write: ['alerts/*'] }),
+    ...lookAround(context),
+    describeServers,
+    deleteRestoredServers,
     ...resumeRestores,
     ...abortUploads,
     readExecutions(context),
@@ -311,6 +383,12 @@ const verify: Statement[] = [
 const abortUploads: Statement[] = [
   allow(['s3:ListBucketMultipartUploads'], arnOf('BackupBucket')),
   allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
+];
+
+/** Whether schedules are enabled, and how far RDS's quotas are used; the latter is of no resource. */
+const lookAround = ({ stage }: RoleContext): Statement[] => [
+  allow(['scheduler:GetSchedule'], arn('scheduler', `schedule/holdfast-${stage}/*`)),
+  allow(['rds:DescribeAccountAttributes'], '*'),
 ];
 
 /** What may be restored: our backups, and archives that somebody put there for it. */
@@ -394,6 +472,12 @@ export function roles(context: RoleContext): Record<string, unknown> {
     ...connect(context, 'restore'),
     answerTasks('Success', 'Failure', 'Heartbeat'),
   ]);
+  // It has a server of its own: no secret of a source, and of the bucket only what a drill reads.
+  resources['DrillTaskRole'] = role('ecs-tasks.amazonaws.com', [
+    ...objects({ read: ['backups/*', 'drills/*'], write: ['drills/*/report.json'] }),
+    ...readDrillLogins,
+    answerTasks('Success', 'Failure', 'Heartbeat'),
+  ]);
   resources['VerifyTaskRole'] = role('ecs-tasks.amazonaws.com', verify);
   // What ECS itself needs to start a task: the image and the log.
   resources['TaskExecutionRole'] = role('ecs-tasks.amazonaws.com', [
@@ -415,6 +499,7 @@ export function roles(context: RoleContext): Record<string, unknown> {
         'dump-database',
         'apply-retention',
         'notify',
+        'write-report',
         'plan-restore',
         'retrieve-archive',
         'restore-database',
@@ -426,6 +511,10 @@ export function roles(context: RoleContext): Record<string, unknown> {
         'inspect-restored-server',
         'clean-up-server',
         'notify-server-restore',
+        'plan-drill',
+        'drill-database',
+        'drill-server',
+        'notify-drill',
       ].map((verb) => arnOf(`${logicalName(verb)}LambdaFunction`)),
     ),
     traces,
@@ -449,7 +538,7 @@ export function roles(context: RoleContext): Record<string, unknown> {
     allow(['states:StartExecution'], { Ref: 'BackupStateMachine' }),
   ]);
   resources['ScheduleRole'] = role('scheduler.amazonaws.com', [
-    allow(['states:StartExecution'], { Ref: 'BackupStateMachine' }),
+    allow(['states:StartExecution'], [{ Ref: 'BackupStateMachine' }, { Ref: 'DrillStateMachine' }]),
     ...undelivered,
   ]);
   return resources;

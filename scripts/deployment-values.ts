@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ParsedPlanFile } from '#contracts/plan-file.ts';
 import { parsePlanFile } from '#domain/plan-file.ts';
+import { alarms } from '../resources/alarms.ts';
+import { dashboard } from '../resources/dashboard.ts';
 import * as fromPlan from '../resources/from-plan.ts';
 import { roles as roleResources } from '../resources/roles.ts';
 
@@ -54,10 +56,23 @@ export function discoveryNetwork() {
   return network ? { subnetIds: network.subnets, securityGroupIds: network.securityGroups } : false;
 }
 
+/** Logical ids of the alarms that do not depend on the plan. */
+function deploymentAlarms(): string[] {
+  const text = readFileSync(path.join(ROOT, 'resources/monitoring.yml'), 'utf8');
+  const found = text.matchAll(/^ {2}(\w+):\n {4}Type: AWS::CloudWatch::Alarm$/gm);
+  return [...found].map(([, id = '']) => id);
+}
+
 export async function sources({ resolveVariable }: Resolver) {
   const stage = String(await resolveVariable('sls:stage'));
   const state = String(await resolveVariable('param:schedules'));
-  return fromPlan.sources(loadPlanFile().sources, { stage, state });
+  const actionsEnabled = String(await resolveVariable('param:alarmActions')) === 'true';
+  const plans = loadPlanFile().sources;
+  return {
+    ...fromPlan.sources(plans, { stage, state }),
+    ...alarms(plans, { stage, state, actionsEnabled }),
+    ...dashboard(plans, { stage, state, deploymentAlarms: deploymentAlarms() }),
+  };
 }
 
 export async function roles({ resolveVariable }: Resolver) {
@@ -91,3 +106,4 @@ function definition(name: string): string {
 export const backupDefinition = () => definition('backup');
 export const restoreDefinition = () => definition('restore');
 export const restoreServerDefinition = () => definition('restore-server');
+export const drillDefinition = () => definition('drill');

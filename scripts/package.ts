@@ -10,6 +10,7 @@ import { checkStateMachine } from './check-state-machine.ts';
 import { checkTemplateFile } from './check-template.ts';
 import {
   backupDefinition,
+  drillDefinition,
   loadPlanFile,
   architecture as ownArchitecture,
   planFilePath,
@@ -68,7 +69,13 @@ export async function packageStack(options: PackageOptions = {}): Promise<Packag
     throw new Error(`this must not be deployed:\n  ${warnings.join('\n  ')}`);
   }
 
-  for (const definition of [backupDefinition(), restoreDefinition(), restoreServerDefinition()]) {
+  const definitions = [
+    backupDefinition(),
+    restoreDefinition(),
+    restoreServerDefinition(),
+    drillDefinition(),
+  ];
+  for (const definition of definitions) {
     const faults = checkStateMachine(JSON.parse(definition));
     if (faults.length > 0) throw new Error(`a state machine is wrong:\n  ${faults.join('\n  ')}`);
   }

@@ -5,10 +5,18 @@ import type { SourcePlan } from '#contracts/source-plan.ts';
 import { parsePlanFile } from '#domain/plan-file.ts';
 import { errorName, InvalidInput } from '#errors';
 import { makeProgress, type Progress } from '#local/progress.ts';
-import { combineReports, describeRun, type RunReport, readReport } from '#local/report.ts';
+import {
+  combineReports,
+  describeRun,
+  type RunReport,
+  readDrill,
+  readReport,
+  withDrill,
+} from '#local/report.ts';
 import { type SampleSource, startSampleSource } from '#local/sample-source.ts';
 import { publishServices } from '#local/services-record.ts';
-import { type Stack, startStack } from '#local/stack.ts';
+import { LOCAL, type Stack, startStack } from '#local/stack.ts';
+import { writeLocalReport } from '#local/ui/local-state.ts';
 import { urlSource } from '#local/url-source.ts';
 import { build, buildCli } from './build.ts';
 import { describeMissing, ensurePostgresClients } from './postgres-clients.ts';
@@ -21,13 +29,15 @@ const HELP = `Runs the backup workflow on this machine, against a real PostgreSQ
   npm start -- --config plan.yml              every source of a plan file
 
   --all-databases   with --url: every database of the server
+  --no-drill        does not rehearse what was backed up
   --out DIR         where objects, logs and alerts go (default .holdfast)
   --json            one JSON document as the last line
   --keep            keeps services and servers running afterwards, for \`npx holdfast --local\`,
                     until Ctrl-C
   --help
 
-Exit codes: 0 everything is verified, 1 something is not, 2 the command cannot be understood.`;
+Exit codes: 0 everything is verified and came back, 1 something is not or did not, 2 the command
+cannot be understood.`;
 
 interface Sources {
   readonly plans: SourcePlan[];
@@ -42,6 +52,7 @@ function readOptions() {
         url: { type: 'string', multiple: true },
         'all-databases': { type: 'boolean', default: false },
         config: { type: 'string' },
+        'no-drill': { type: 'boolean', default: false },
         out: { type: 'string', default: '.holdfast' },
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
@@ -147,9 +158,11 @@ async function main(): Promise<number> {
       clientsDirectory,
       sources,
       progress,
+      drills: !options['no-drill'],
       async afterwards(stack, reports) {
         progress.stop();
         exitCode = finish(options, directory, reports);
+        await finishWithReport(options, directory);
         if (options.keep) await keepRunning(stack, options, reports);
       },
     });
@@ -195,6 +208,8 @@ async function runAll(setting: {
   clientsDirectory: string;
   sources: Sources;
   progress: Progress;
+  /** Whether what was backed up is rehearsed. */
+  drills: boolean;
   /** While the services still run. */
   afterwards: (stack: Stack, reports: readonly RunReport[]) => Promise<void>;
 }): Promise<void> {
@@ -218,8 +233,15 @@ async function runAll(setting: {
       progress.say(`backing up ${source}`);
       const before = stack.plane.sns.messages.length;
       const execution = await stack.backUp({ source });
-      const messages = stack.plane.sns.messages.slice(before);
-      reports.push(await readReport(directory, source, execution, messages));
+      const report = await readReport(
+        directory,
+        source,
+        execution,
+        stack.plane.sns.messages.slice(before),
+      );
+      // What has no verified backup has already failed.
+      const drilled = setting.drills && report.backups.length > 0;
+      reports.push(drilled ? await drill(setting, stack, report) : report);
     }
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
@@ -230,6 +252,35 @@ async function runAll(setting: {
     process.once('SIGTERM', () => {});
     await stack.close();
   }
+}
+
+/** The last line of a run. No run fails for its report. */
+async function finishWithReport({ json }: Options, directory: string): Promise<void> {
+  const print = json ? console.error : console.log;
+  try {
+    const file = await writeLocalReport(directory, LOCAL.bucket);
+    print(`\nThe state of everything, for a browser: ${file}`);
+  } catch (error) {
+    print(`\nThe report could not be written: ${errorName(error)}`);
+  }
+}
+
+/** Rehearses what the run has backed up. The report then fails with the drill. */
+async function drill(
+  { directory, progress }: { directory: string; progress: Progress },
+  stack: Stack,
+  report: RunReport,
+): Promise<RunReport> {
+  const { source } = report;
+  progress.say(`rehearsing the restore of ${source}`);
+  const before = stack.plane.sns.messages.length;
+  const input = { source, kind: 'archive', backup: 'latest', reason: 'npm start' };
+  const execution = await stack.drill(input);
+  return withDrill(report, {
+    drill: await readDrill(directory, source, execution),
+    execution,
+    messages: stack.plane.sns.messages.slice(before),
+  });
 }
 
 function finish(options: Options, directory: string, reports: readonly RunReport[]): number {

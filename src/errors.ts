@@ -181,6 +181,8 @@ export const RetrievalNeeded = defineError('RetrievalNeeded', final);
 export const DrillFailed = defineError('DrillFailed', final);
 /** The server that lives as long as the drill could not be started, or ended by itself. */
 export const DrillServerFailed = defineError('DrillServerFailed', final);
+/** The temporary server of a drill outlived it, and was deleted when that was noticed. */
+export const DrillLeftover = defineError('DrillLeftover', final);
 /** The database does not fit on the disk that a task can have. */
 export const DrillTooLarge = defineError('DrillTooLarge', final);
 

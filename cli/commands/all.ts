@@ -2,8 +2,11 @@ import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import { register as completion } from './completion.ts';
 import { register as doctor } from './doctor.ts';
+import { register as drill } from './drill.ts';
+import { register as drills } from './drills.ts';
 import { register as link } from './link.ts';
 import { register as list } from './list.ts';
+import { register as report } from './report.ts';
 import { register as restore } from './restore.ts';
 import { register as restoreServer } from './restore-server.ts';
 import { register as retention } from './retention.ts';
@@ -20,9 +23,12 @@ export const COMMANDS: readonly ((program: Command, context: CliContext) => void
   tables,
   restore,
   restoreServer,
+  drill,
+  drills,
   retention,
   link,
   verify,
+  report,
   doctor,
   completion,
 ];

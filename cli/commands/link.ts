@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander';
 import { displayBytes, displayName } from '#domain/display-text.ts';
 import { displayAge, displayUtc, relativeTime } from '#domain/display-time.ts';
-import { parseDuration } from '#domain/duration.ts';
 import { type BackupFile, backupKey, encodeDatabaseName } from '#domain/names.ts';
-import { BackupNotFound, InvalidInput, ObjectMissing, RetrievalNeeded } from '#errors';
+import { BackupNotFound, ObjectMissing, RetrievalNeeded } from '#errors';
 import { loadManifest } from '#operations/records.ts';
 import { needsRetrieval } from '../backup-details.ts';
 import { addExamples, type CliContext } from '../context.ts';
 import { findVerifiedBackup } from '../find-backup.ts';
+import { readExpiry } from '../link-expiry.ts';
 
 interface LinkOptions {
   readonly file: LinkFile;
@@ -22,9 +22,6 @@ const FILES = [
   'verification.json',
 ] as const satisfies BackupFile[];
 type LinkFile = (typeof FILES)[number];
-
-/** A link that lives longer is a hole that nobody remembers. */
-const LONGEST_SECONDS = 12 * 3600;
 
 export function register(program: Command, context: CliContext): void {
   const command = program
@@ -93,21 +90,6 @@ export function register(program: Command, context: CliContext): void {
     }
     out.note('Whoever has it can read the data: hand it on as you would a password.');
   }
-}
-
-function readExpiry(text: string): number {
-  const seconds = parseDuration(text);
-  if (seconds === undefined || seconds < 1) {
-    throw new InvalidInput(`--expires ${JSON.stringify(text)} is no time`, {
-      remedy: 'write 15m, 2h or 1h30m',
-    });
-  }
-  if (seconds > LONGEST_SECONDS) {
-    throw new InvalidInput(`--expires ${text} is more than 12 hours`, {
-      remedy: 'write at most 12h, and make another link later',
-    });
-  }
-  return seconds;
 }
 
 /** The version that was verified; a newer one under the same key is somebody else's. */

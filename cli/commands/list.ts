@@ -11,6 +11,7 @@ import type { Deps } from '#runtime/ports.ts';
 import {
   type BackupDetails,
   describeStorage,
+  drilledAt,
   readAllDetails,
   STATE_COLOR,
 } from '../backup-details.ts';
@@ -150,6 +151,7 @@ function backupDocument({ backup, archive, verification }: BackupDetails, now: D
     sizeBytes,
     level: verification?.level ?? null,
     verifiedAt: verification?.verifiedAt ?? null,
+    drilledAt: drilledAt(backup)?.toISOString() ?? null,
     storageClass: archive?.storageClass ?? null,
     retrieval: archive?.retrieval ?? null,
   };
@@ -176,11 +178,17 @@ function backupLines(details: readonly BackupDetails[], now: Date, out: Output):
             colors[STATE_COLOR[backup.state]],
       },
       { title: 'LEVEL', cell: ({ verification }) => verification?.level ?? '-' },
+      { title: 'DRILLED', cell: ({ backup }) => drilledAgo(backup, now) },
       { title: 'STORAGE', cell: ({ archive }) => describeStorage(archive) },
     ],
     details,
     out.colors,
   );
+}
+
+function drilledAgo(backup: InventoryBackup, now: Date): string {
+  const time = drilledAt(backup);
+  return time ? relativeTime(time, now) : '-';
 }
 
 /** Of the sources in the plan that are at RDS: those of their servers, and ours of a server that is gone. */

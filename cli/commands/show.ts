@@ -8,6 +8,7 @@ import { loadManifest } from '#operations/records.ts';
 import {
   type BackupDetails,
   describeStorage,
+  drilledAt,
   readDetails,
   STATE_COLOR,
 } from '../backup-details.ts';
@@ -76,6 +77,7 @@ export function register(program: Command, context: CliContext): void {
         manifest: readable ?? null,
         manifestProblem: problem ?? null,
         verification: details.verification ?? null,
+        drilledAt: drilledAt(backup)?.toISOString() ?? null,
         quarantine: details.quarantine ?? null,
       },
       () => [
@@ -115,6 +117,7 @@ function factLines(
 ): string[] {
   const { colors } = out;
   const { source, database, backupId, time, state, sizeBytes } = backup;
+  const drilled = drilledAt(backup);
   const seconds = manifest
     ? (Date.parse(manifest.endedAt) - Date.parse(manifest.startedAt)) / 1000
     : 0;
@@ -128,6 +131,7 @@ function factLines(
         verification &&
           `${displayUtc(new Date(verification.verifiedAt))}, level ${verification.level}, in ${displaySeconds(verification.durationSeconds)}`,
       ],
+      ['drilled', drilled && `${displayUtc(drilled)}, ${relativeTime(drilled, now)}`],
       [
         'quarantined',
         quarantine && safeLines(`${quarantine.error}: ${quarantine.cause}`).join(' '),

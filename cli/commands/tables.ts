@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { parseToc, type Toc, type TocEntry } from '#domain/archive/toc.ts';
+import { readableToc } from '#domain/archive/text-encoding.ts';
+import type { Toc, TocEntry } from '#domain/archive/toc.ts';
 import { displayCount, displayName } from '#domain/display-text.ts';
 import { backupKey } from '#domain/names.ts';
 import { ObjectMissing } from '#errors';
@@ -43,7 +44,7 @@ export function register(program: Command, context: CliContext): void {
     const key = backupKey(backup, 'toc.dump');
     const found = await deps.objects.get(key);
     if (!found) throw new ObjectMissing(`there is no ${key}`);
-    const toc = parseToc(found.body);
+    const toc = readableToc(found.body);
     const { source, database, backupId, state } = backup;
     const listed = tablesOf(toc);
     const counts = countKinds(toc);

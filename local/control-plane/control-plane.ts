@@ -83,9 +83,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     spotNoticeSeconds: options.spotNoticeSeconds ?? 120,
     onTaskLine: options.onTaskLine,
   });
-  const rds = new Rds({ ...home, bus, snapshotDirectory: join(workDirectory, 'snapshots') });
-  const ssm = new Ssm(home);
   const secrets = new SecretsManager(home);
+  const snapshotDirectory = join(workDirectory, 'snapshots');
+  const rds = new Rds({ ...home, bus, secrets, snapshotDirectory });
+  const ssm = new Ssm(home);
   const inbox = join(workDirectory, 'inbox');
   const sns = new Sns({ ...home, inbox, onMessage: options.onMessage });
 
@@ -107,7 +108,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const code = protocol === 'json' ? 'UnknownOperationException' : 'InvalidAction';
     throw new ServiceError(code, `${service}.${operation} does not exist here`);
   };
-  const endpointNames = ['SFN', 'ECS', 'SNS', 'SSM', 'SECRETS_MANAGER', 'RDS'];
+  // Nothing serves Scheduler; without an endpoint here the SDK would ask AWS itself.
+  const endpointNames = ['SFN', 'ECS', 'SNS', 'SSM', 'SECRETS_MANAGER', 'RDS', 'SCHEDULER'];
   const environment: Readonly<Record<string, string>> = {
     ...Object.fromEntries(endpointNames.map((name) => [`AWS_ENDPOINT_URL_${name}`, http.url])),
     AWS_ACCESS_KEY_ID: credentials.accessKeyId,

@@ -1,4 +1,12 @@
-import { engineOf, type Kind, type Server, type Snapshot, tagList, terms } from './rds-model.ts';
+import {
+  engineOf,
+  type Kind,
+  MASTER_USER,
+  type Server,
+  type Snapshot,
+  tagList,
+  terms,
+} from './rds-model.ts';
 
 /** Servers and snapshots in the words of the RDS API. */
 
@@ -68,6 +76,11 @@ export function describeServer(
     EngineVersion: server.engineVersion,
     AllocatedStorage: server.allocatedGiB,
     LatestRestorableTime: window?.latest,
+    MasterUsername: MASTER_USER,
+    MasterUserSecret: server.masterSecret && {
+      SecretArn: server.masterSecret.arn,
+      SecretStatus: server.masterSecret.isActive ? 'active' : 'creating',
+    },
     TagList: tagList(server.tags),
   };
   if (kind === 'cluster') {

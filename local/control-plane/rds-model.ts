@@ -5,6 +5,9 @@ import { ServiceError } from './service-error.ts';
 
 export type Kind = 'instance' | 'cluster';
 
+/** The user that RDS calls master, of every server here. */
+export const MASTER_USER = 'postgres';
+
 /** What can be done with the data of a server. Each path is one that does not exist yet. */
 export interface ServerData {
   /** Copies the running server's data; a rejection makes the snapshot `failed`. */
@@ -25,6 +28,8 @@ export interface ServerData {
 export interface ServedCopy extends ServerData {
   readonly host: string;
   readonly port: number;
+  /** Gives its superuser {@link MASTER_USER} another password. */
+  setPassword(password: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +60,8 @@ export interface Server {
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly tags: ReadonlyMap<string, string>;
   status: string;
+  /** Of its master user, where RDS manages the password. */
+  masterSecret: { readonly arn: string; readonly name: string; isActive: boolean } | undefined;
   /** Undefined while it is being made. */
   endpoint: { readonly host: string; readonly port: number } | undefined;
   data: ServerData;

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -11,6 +11,7 @@ import {
   flag,
   type Kind,
   list,
+  MASTER_USER,
   type ServedCopy,
   type Server,
   type Snapshot,
@@ -29,6 +30,7 @@ import {
   tagsOf,
   time,
 } from './rds-restore-parameters.ts';
+import type { SecretsManager } from './secrets-manager.ts';
 import { ServiceError } from './service-error.ts';
 
 /** What the restores need of the rest of RDS. */
@@ -36,6 +38,7 @@ export interface RestoresOptions {
   /** The data of restored servers go below it. */
   readonly directory: string;
   readonly backups: RdsBackups;
+  readonly secrets: SecretsManager;
   /** By ARN; restored ones are added, deleted ones removed. */
   readonly servers: Map<string, Server>;
   arnOf(kind: Kind, identifier: string): string;
@@ -157,6 +160,8 @@ export class RdsRestores {
         ({ DBInstanceIdentifier, DBClusterIdentifier, ...rest }) =>
           this.#addMember(DBInstanceIdentifier, DBClusterIdentifier, rest),
       ),
+      ModifyDBInstance: this.#modification('instance', 'DBInstanceIdentifier'),
+      ModifyDBCluster: this.#modification('cluster', 'DBClusterIdentifier'),
       DeleteDBInstance: this.#deletion('instance', 'DBInstanceIdentifier'),
       DeleteDBCluster: this.#deletion('cluster', 'DBClusterIdentifier'),
     };
@@ -299,6 +304,7 @@ export class RdsRestores {
       tags: tagsOf(input),
       created: new Date(),
       status: 'creating',
+      masterSecret: undefined,
       endpoint: undefined,
       data: source.data,
     };
@@ -373,6 +379,7 @@ export class RdsRestores {
       tags: tagsOf(input),
       created: new Date(),
       status: 'creating',
+      masterSecret: undefined,
       endpoint: undefined,
     };
     const making = this.#make({ ...restored, server: member }, async () => {
@@ -382,6 +389,45 @@ export class RdsRestores {
     restored.making = making;
     this.#options.servers.set(arn, member);
     return { DBInstance: this.#options.describe(member) };
+  }
+
+  /** Of what can be changed only who keeps the master user's password, and only of what was restored here. */
+  #modification(kind: Kind, name: 'DBInstanceIdentifier' | 'DBClusterIdentifier') {
+    const { serverName, serverState } = terms[kind];
+    return operation(
+      z.strictObject({
+        [name]: z.string(),
+        ManageMasterUserPassword: z.literal('true'),
+        ApplyImmediately: flag,
+      }) as unknown as z.ZodType<Readonly<Record<string, string | undefined>>>,
+      (input) => {
+        const server = this.#options.find(kind, input[name] ?? '');
+        const running = this.#restored.get(server)?.running;
+        if (server.status !== 'available' || !running) {
+          throw new ServiceError(serverState, `${server.identifier} is not available.`);
+        }
+        void this.#managePassword(server, running);
+        return { [serverName]: this.#options.describe(server) };
+      },
+    );
+  }
+
+  async #managePassword(server: Server, running: ServedCopy): Promise<void> {
+    const { secrets } = this.#options;
+    const password = randomBytes(24).toString('base64url');
+    const type = server.kind === 'cluster' ? 'cluster' : 'db';
+    const name = `rds!${type}-${randomUUID()}`;
+    const arn = secrets.setSecret(name, { username: MASTER_USER, password });
+    const secret = { arn, name, isActive: false };
+    server.masterSecret = secret;
+    server.status = 'resetting-master-credentials';
+    try {
+      await running.setPassword(password);
+    } catch {
+      // A server that is being deleted has no use for it.
+    }
+    secret.isActive = true;
+    if (server.status === 'resetting-master-credentials') server.status = 'available';
   }
 
   #deletion(kind: Kind, name: 'DBInstanceIdentifier' | 'DBClusterIdentifier') {
@@ -446,6 +492,7 @@ export class RdsRestores {
     await restored.making;
     await restored.running?.stop();
     this.#restored.delete(server);
+    if (server.masterSecret) this.#options.secrets.deleteSecret(server.masterSecret.name);
     for (const it of this.#options.servers.values()) {
       if (it === server || this.#isMember(it, server)) this.#options.servers.delete(it.arn);
     }

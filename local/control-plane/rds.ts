@@ -23,6 +23,7 @@ import {
   terms,
 } from './rds-model.ts';
 import { RdsRestores } from './rds-restores.ts';
+import type { SecretsManager } from './secrets-manager.ts';
 import { ServiceError } from './service-error.ts';
 
 export type { RegisteredServer } from './rds-model.ts';
@@ -31,6 +32,8 @@ export interface RdsOptions {
   readonly account: string;
   readonly region: string;
   readonly bus: EventBus;
+  /** Where the passwords go that RDS makes itself. */
+  readonly secrets: SecretsManager;
   /** The copies of snapshots lie here, and in `.servers`, which no snapshot can be called, those of restores. */
   readonly snapshotDirectory: string;
 }
@@ -60,6 +63,7 @@ export class Rds {
     this.#options = options;
     this.#backups = new RdsBackups(this.#servers);
     this.restores = new RdsRestores({
+      secrets: options.secrets,
       backups: this.#backups,
       directory: join(options.snapshotDirectory, '.servers'),
       servers: this.#servers,
@@ -214,6 +218,7 @@ export class Rds {
       tags: new Map(Object.entries(server.tags ?? {})),
       created: new Date(),
       status: server.status ?? 'available',
+      masterSecret: undefined,
       endpoint: { host, port },
       data: server,
     });

@@ -15,6 +15,8 @@ export class SecretsManager {
   readonly operations: Operations;
   readonly #arnPrefix: string;
   readonly #secrets = new Map<string, Secret>();
+  /** Whose values were asked for, oldest first. */
+  readonly asked: string[] = [];
 
   constructor({ account, region }: { readonly account: string; readonly region: string }) {
     this.#arnPrefix = `arn:aws:secretsmanager:${region}:${account}:secret:`;
@@ -25,7 +27,10 @@ export class SecretsManager {
           VersionStage: z.enum(['AWSCURRENT', 'AWSPREVIOUS']).default('AWSCURRENT'),
           VersionId: z.string().optional(),
         }),
-        ({ SecretId, VersionStage, VersionId }) => this.#get(SecretId, VersionStage, VersionId),
+        ({ SecretId, VersionStage, VersionId }) => {
+          this.asked.push(SecretId);
+          return this.#get(SecretId, VersionStage, VersionId);
+        },
       ),
       PutSecretValue: operation(
         z.strictObject({
@@ -54,6 +59,11 @@ export class SecretsManager {
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     secret.versions.set('AWSCURRENT', { id: randomUUID(), text, created: new Date() });
     return arn;
+  }
+
+  /** As its owner does at once; nobody else may. */
+  deleteSecret(name: string): void {
+    this.#secrets.delete(name);
   }
 
   #get(id: string, stage: Stage, versionId?: string) {

@@ -1,5 +1,5 @@
 import { Metrics as EmbeddedMetrics } from '@aws-lambda-powertools/metrics';
-import { METRIC_NAMESPACE, METRICS, type MetricName } from '#contracts/metrics.ts';
+import { METRIC_NAMESPACE, METRIC_SERVICE, METRICS, type MetricName } from '#contracts/metrics.ts';
 import type { Metrics } from '#runtime/ports.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { Metrics } from '#runtime/ports.ts';
  * a call that could fail. Dimensions: `service` (the library's own, `holdfast`), `Stage`, `Source`, `Database`.
  */
 export function makeMetrics({ stage }: { stage: string }): Metrics {
-  const metrics = new EmbeddedMetrics({ namespace: METRIC_NAMESPACE, serviceName: 'holdfast' });
+  const metrics = new EmbeddedMetrics({ namespace: METRIC_NAMESPACE, serviceName: METRIC_SERVICE });
   return {
     record({ source, database }, values) {
       const known = Object.entries(values) as [MetricName, number][];

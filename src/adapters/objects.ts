@@ -281,9 +281,14 @@ export function makeObjects({
     const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix });
     try {
       for await (const page of pages) {
-        for (const { Key, Size, LastModified } of page.Contents ?? []) {
+        for (const { Key, Size, LastModified, StorageClass } of page.Contents ?? []) {
           if (Key === undefined || LastModified === undefined) continue;
-          yield { key: Key, sizeBytes: Size ?? 0, lastModified: LastModified };
+          yield {
+            key: Key,
+            sizeBytes: Size ?? 0,
+            lastModified: LastModified,
+            storageClass: StorageClass,
+          };
         }
       }
     } catch (error) {

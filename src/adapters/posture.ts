@@ -37,7 +37,9 @@ import type {
   LifecycleRulePosture,
   MaintenanceAction,
   Quota,
+  SchedulePosture,
   ServerPosture,
+  SnapshotQuotas,
   TrustedCertificates,
 } from '#contracts/posture.ts';
 import { AccessDenied, errorName } from '#errors';
@@ -139,16 +141,7 @@ export function makePosture(options: PostureOptions): Posture {
         return found.flat();
       }),
 
-    snapshotQuotas: () =>
-      ask('DescribeAccountAttributes', async () => {
-        const { AccountQuotas = [] } = await rds.send(new DescribeAccountAttributesCommand({}));
-        const quota = (name: string): Quota | undefined => {
-          const found = AccountQuotas.find(({ AccountQuotaName }) => AccountQuotaName === name);
-          const { Used: used, Max: max } = found ?? {};
-          return used === undefined || max === undefined ? undefined : { used, max };
-        };
-        return { instance: quota('ManualSnapshots'), cluster: quota('ManualClusterSnapshots') };
-      }),
+    snapshotQuotas: () => askSnapshotQuotas(rds),
 
     certificates: () =>
       ask('DescribeCertificates', async () => {
@@ -292,22 +285,7 @@ export function makePosture(options: PostureOptions): Posture {
       };
     },
 
-    schedule: (group, name) =>
-      ask(
-        'GetSchedule',
-        async () => {
-          const answer = await scheduler.send(
-            new GetScheduleCommand({ GroupName: group, Name: name }),
-          );
-          return {
-            enabled: answer.State === 'ENABLED',
-            expression: answer.ScheduleExpression ?? '',
-            // Scheduler: UTC where none is named.
-            timezone: answer.ScheduleExpressionTimezone ?? 'UTC',
-          };
-        },
-        { ResourceNotFoundException: undefined },
-      ),
+    schedule: (group, name) => askSchedule(scheduler, group, name),
 
     queuedMessages: (queueUrl) =>
       ask(
@@ -381,6 +359,40 @@ export function makePosture(options: PostureOptions): Posture {
     }
     return found;
   }
+}
+
+/** See {@link Posture}. */
+export function askSnapshotQuotas(rds: RDSClient): Promise<Answer<SnapshotQuotas>> {
+  return ask('DescribeAccountAttributes', async () => {
+    const { AccountQuotas = [] } = await rds.send(new DescribeAccountAttributesCommand({}));
+    const quota = (name: string): Quota | undefined => {
+      const found = AccountQuotas.find(({ AccountQuotaName }) => AccountQuotaName === name);
+      const { Used: used, Max: max } = found ?? {};
+      return used === undefined || max === undefined ? undefined : { used, max };
+    };
+    return { instance: quota('ManualSnapshots'), cluster: quota('ManualClusterSnapshots') };
+  });
+}
+
+/** See {@link Posture}. */
+export function askSchedule(
+  scheduler: SchedulerClient,
+  group: string,
+  name: string,
+): Promise<Answer<SchedulePosture | undefined>> {
+  return ask(
+    'GetSchedule',
+    async () => {
+      const answer = await scheduler.send(new GetScheduleCommand({ GroupName: group, Name: name }));
+      return {
+        enabled: answer.State === 'ENABLED',
+        expression: answer.ScheduleExpression ?? '',
+        // Scheduler: UTC where none is named.
+        timezone: answer.ScheduleExpressionTimezone ?? 'UTC',
+      };
+    },
+    { ResourceNotFoundException: undefined },
+  );
 }
 
 /**

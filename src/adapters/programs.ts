@@ -20,7 +20,10 @@ export interface RunningProgram {
   readonly stdout: Readable;
   /** Settles when the process is gone and its streams are closed. Rejects when it never started. */
   readonly ended: Promise<ProgramEnd>;
+  readonly pid: number | undefined;
   stop(): void;
+  /** Sends it a signal, where it has not ended: what SIGTERM means differs between programs. */
+  send(signal: NodeJS.Signals): void;
 }
 
 export interface ProgramOptions {
@@ -30,6 +33,8 @@ export interface ProgramOptions {
   /** Replaced by `***` wherever the program prints them. */
   readonly secrets?: readonly string[];
   readonly signal?: AbortSignal;
+  /** The user to run it as; default: ours. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /**
@@ -37,10 +42,11 @@ export interface ProgramOptions {
  * or aborting the signal, sends SIGTERM and after ten seconds SIGKILL.
  */
 export function startProgram(options: ProgramOptions): RunningProgram {
-  const { path, args, environment, secrets = [], signal } = options;
+  const { path, args, environment, secrets = [], signal, owner } = options;
   const child = spawn(path, [...args], {
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
+    ...owner,
   });
   // A reader that ends early is normal for pg_restore --list; its exit code is what counts.
   child.stdin.on('error', () => {});
@@ -59,11 +65,16 @@ export function startProgram(options: ProgramOptions): RunningProgram {
   });
   // Whoever awaits `ended` later still sees the rejection.
   ended.catch(() => {});
-  return { stdin: child.stdin, stdout: child.stdout, ended, stop };
+  const send = (name: NodeJS.Signals) => void (isRunning(child) && child.kill(name));
+  return { stdin: child.stdin, stdout: child.stdout, ended, pid: child.pid, stop, send };
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
 }
 
 function stopChild(child: ChildProcess): void {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (!isRunning(child)) return;
   child.kill('SIGTERM');
   const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MILLISECONDS);
   child.once('exit', () => clearTimeout(timer));

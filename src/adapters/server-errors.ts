@@ -1,4 +1,4 @@
-import type { PlannedServerRestore } from '#contracts/restore-server.ts';
+import type { RestoredServerName } from '#contracts/restore-server.ts';
 import {
   type HoldfastErrorClass,
   InstanceNotAvailable,
@@ -81,7 +81,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
 ];
 
 /** An exception of RDS under our names; see {@link MEANINGS}. */
-export function translateRestoreError(error: unknown, restore: PlannedServerRestore): unknown {
+export function translateRestoreError(error: unknown, restore: RestoredServerName): unknown {
   const code = awsErrorName(error).replace(/Fault$/, '');
   const [, meaning] = MEANINGS.find(([pattern]) => pattern.test(code)) ?? [];
   const { identifier } = restore.target;

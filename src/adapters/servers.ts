@@ -6,6 +6,8 @@ import {
   type DBInstanceAutomatedBackup,
   DeleteDBClusterCommand,
   DeleteDBInstanceCommand,
+  ModifyDBClusterCommand,
+  ModifyDBInstanceCommand,
   paginateDescribeDBClusterAutomatedBackups,
   paginateDescribeDBClusterSnapshots,
   paginateDescribeDBClusters,
@@ -20,15 +22,17 @@ import {
 } from '@aws-sdk/client-rds';
 import type {
   PlannedServerRestore,
+  RestoredServerName,
   RestoreWindow,
   ServerKind,
   ServerSnapshot,
 } from '#contracts/restore-server.ts';
+import { isDrillServerName, restoredWriterName } from '#domain/names.ts';
 import { nameOfSnapshot } from '#domain/restore/server-restore-input.ts';
-import { isOfRestore } from '#domain/restore/server-settings.ts';
+import { drillOf, isOfRestore } from '#domain/restore/server-settings.ts';
 import { standingOf } from '#domain/restore/server-status.ts';
-import { TargetNotEmpty } from '#errors';
-import type { RestoredServer, Servers } from '#runtime/ports.ts';
+import { InstanceNotFound, TargetNotEmpty } from '#errors';
+import type { DrilledServer, RestoredServer, ServerLogin, Servers } from '#runtime/ports.ts';
 import { awsErrorName, translateAwsError } from './aws-errors.ts';
 import {
   clusterFromSnapshot,
@@ -86,7 +90,7 @@ export function makeServers({ client }: { client: RDSClient }): Servers {
     }
   }
 
-  async function findRestored(restore: PlannedServerRestore): Promise<RestoredServer | undefined> {
+  async function findRestored(restore: RestoredServerName): Promise<RestoredServer | undefined> {
     const { identifier } = restore.target;
     if (restore.kind === 'instance') {
       const instance = await findInstance(identifier);
@@ -98,7 +102,7 @@ export function makeServers({ client }: { client: RDSClient }): Servers {
     return cluster && restoredCluster(cluster, writer, restore);
   }
 
-  const findWriter = ({ target }: PlannedServerRestore) =>
+  const findWriter = ({ target }: RestoredServerName) =>
     target.writer === null ? undefined : findInstance(target.writer);
 
   /** What an earlier try of the same restore made; a server of somebody else is refused. */
@@ -125,6 +129,45 @@ export function makeServers({ client }: { client: RDSClient }): Servers {
       : await client.send(new RestoreDBClusterToPointInTimeCommand(clusterToPointInTime(restore)));
     return made && restoredCluster(made, undefined, restore);
   };
+
+  /** Asks for it where that was not done yet; what it is, once it is in force. */
+  async function ownLogin(restore: RestoredServerName): Promise<ServerLogin | undefined> {
+    const { identifier } = restore.target;
+    const instance = restore.kind === 'instance' ? await findInstance(identifier) : undefined;
+    const cluster = restore.kind === 'cluster' ? await findCluster(identifier) : undefined;
+    const found = instance ?? cluster;
+    if (!found || !isOfRestore(tagsOf(found.TagList), restore)) {
+      throw new InstanceNotFound(`the server ${identifier} is gone, or is not of this drill`);
+    }
+    const { MasterUsername: user, MasterUserSecret: secret } = found;
+    if (!secret) {
+      const change = { ManageMasterUserPassword: true, ApplyImmediately: true };
+      await (instance
+        ? client.send(new ModifyDBInstanceCommand({ DBInstanceIdentifier: identifier, ...change }))
+        : client.send(new ModifyDBClusterCommand({ DBClusterIdentifier: identifier, ...change })));
+      return undefined;
+    }
+    const status = instance?.DBInstanceStatus ?? cluster?.Status ?? '';
+    const inForce = secret.SecretStatus === 'active' && standingOf(status) === 'available';
+    if (!inForce || user === undefined || secret.SecretArn === undefined) return undefined;
+    return { user, secretArn: secret.SecretArn };
+  }
+
+  async function* drilledServers(): AsyncGenerator<DrilledServer> {
+    for await (const { DBInstances = [] } of paginateDescribeDBInstances(paging, {})) {
+      for (const instance of DBInstances) {
+        // The writer of a cluster goes with its cluster.
+        if (instance.DBClusterIdentifier !== undefined) continue;
+        const { DBInstanceIdentifier = '', DBInstanceStatus = 'unknown', TagList } = instance;
+        yield* drilled('instance', DBInstanceIdentifier, DBInstanceStatus, tagsOf(TagList));
+      }
+    }
+    for await (const { DBClusters = [] } of paginateDescribeDBClusters(paging, {})) {
+      for (const { DBClusterIdentifier = '', Status = 'unknown', TagList } of DBClusters) {
+        yield* drilled('cluster', DBClusterIdentifier, Status, tagsOf(TagList));
+      }
+    }
+  }
 
   return {
     async describe(kind, identifier) {
@@ -212,6 +255,24 @@ export function makeServers({ client }: { client: RDSClient }): Servers {
 
     findRestored,
 
+    async ownLogin(restore) {
+      try {
+        return await ownLogin(restore);
+      } catch (error) {
+        throw translateRestoreError(error, restore);
+      }
+    },
+
+    async listDrilled() {
+      try {
+        const found: DrilledServer[] = [];
+        for await (const server of drilledServers()) found.push(server);
+        return found;
+      } catch (error) {
+        throw translateAwsError(error, 'list the servers of drills');
+      }
+    },
+
     async addWriter(restore) {
       try {
         await client.send(new CreateDBInstanceCommand(writerOfCluster(restore)));
@@ -271,6 +332,20 @@ export function makeServers({ client }: { client: RDSClient }): Servers {
   };
 }
 
+/** By its tags and its name: both must say so before anything is deleted for it. */
+function drilled(
+  kind: ServerKind,
+  identifier: string,
+  status: string,
+  tags: Readonly<Record<string, string>>,
+): DrilledServer[] {
+  const drill = drillOf(tags);
+  if (!drill || !isDrillServerName(identifier)) return [];
+  const { executionArn, ...of } = drill;
+  const writer = kind === 'cluster' ? restoredWriterName(identifier) : null;
+  return [{ name: { ...of, kind, target: { identifier, writer } }, executionArn, status }];
+}
+
 /** The first of what RDS answers; undefined where it says that there is none. */
 async function firstOf<Item>(
   what: string,
@@ -317,7 +392,7 @@ function windowOf(
   return latest && { earliest, latest, keptResourceId: isKept ? (resourceId ?? null) : null };
 }
 
-function restoredInstance(instance: DBInstance, restore: PlannedServerRestore): RestoredServer {
+function restoredInstance(instance: DBInstance, restore: RestoredServerName): RestoredServer {
   const { Address: host, Port: port } = instance.Endpoint ?? {};
   return {
     identifier: restore.target.identifier,
@@ -333,7 +408,7 @@ function restoredInstance(instance: DBInstance, restore: PlannedServerRestore): 
 function restoredCluster(
   cluster: DBCluster,
   writer: DBInstance | undefined,
-  restore: PlannedServerRestore,
+  restore: RestoredServerName,
 ): RestoredServer {
   const { Endpoint: host, Port: port } = cluster;
   const own = cluster.Status ?? 'unknown';
@@ -348,7 +423,7 @@ function restoredCluster(
   };
 }
 
-function isOurMember(instance: DBInstance, restore: PlannedServerRestore): boolean {
+function isOurMember(instance: DBInstance, restore: RestoredServerName): boolean {
   return (
     instance.DBClusterIdentifier === restore.target.identifier &&
     isOfRestore(tagsOf(instance.TagList), restore)

@@ -18,10 +18,11 @@ export const DeploymentRecord = z.object({
     backup: Arn,
     restore: Arn.optional(),
     restoreServer: Arn.optional(),
+    drill: Arn.optional(),
   }),
   clusterArn: Arn,
   taskDefinitions: z
-    .object({ dump: z.string(), verify: z.string(), restore: z.string() })
+    .object({ dump: z.string(), verify: z.string(), restore: z.string(), drill: z.string() })
     .partial()
     .default({})
     .describe('family, or ARN with or without its revision'),

@@ -12,6 +12,8 @@ import { Failure } from './workflow.ts';
  * brought back has `drilled.json` beside its other files.
  */
 
+const BACKUP_WORDS = 'write "latest", "random" or a backup id';
+
 /** What starts a drill, in the console, by schedule or from the CLI. */
 export const DrillInput = z.strictObject({
   source: SourceName,
@@ -23,8 +25,12 @@ export const DrillInput = z.strictObject({
   kind: DrillKind.optional().describe("default: the plan's drill.kinds in turn"),
   backup: z
     .union(
-      [z.enum(['latest', 'random']), z.string().refine((id) => parseBackupId(id) !== undefined)],
-      'write "latest", "random" or a backup id',
+      [
+        z.enum(['latest', 'random']),
+        // A refinement that fails speaks for the union.
+        z.string().refine((id) => parseBackupId(id) !== undefined, BACKUP_WORDS),
+      ],
+      BACKUP_WORDS,
     )
     .optional()
     .describe("archives only; default: the plan's drill.choose"),
@@ -39,6 +45,7 @@ export const PlanDrillEvent = z.object({
   executionArn: z.string(),
   startedAt: z.iso.datetime(),
 });
+export type PlanDrillEvent = z.infer<typeof PlanDrillEvent>;
 
 export const DrillTargets = z.strictObject({
   rtoSeconds: z.int().min(1).describe('longest that bringing the data back may take'),
@@ -84,10 +91,21 @@ export const ServerDrill = z.strictObject({
 });
 export type ServerDrill = z.infer<typeof ServerDrill>;
 
+/** A database of which no archive can be rehearsed: it fails the drill, as nothing could be brought back. */
+export const MissingDrill = z.strictObject({
+  database: z.string(),
+  backupId: z.string().nullable().describe('the one that cannot be read; null: there is none'),
+  failure: Failure,
+  /** When its newest verified backup began; null: it has none. */
+  newestBackupAt: z.iso.datetime().nullable(),
+});
+export type MissingDrill = z.infer<typeof MissingDrill>;
+
 /** Plan Drill's result: the whole data of the state from here on. One of `archives` and `server` is there. */
 export const PlannedDrillState = z.strictObject({
   drill: Drill,
   archives: z.array(ArchiveDrill),
+  missing: z.array(MissingDrill),
   concurrency: z.int().min(1),
   server: ServerDrill.nullable(),
 });
@@ -219,7 +237,7 @@ export const DrillReport = z.strictObject({
   checks: DrillChecks,
   phases: z.array(z.strictObject({ phase: DrillPhase, seconds: z.number().min(0) })),
   tables: z.int().min(0),
-  rows: z.int().min(0),
+  rows: z.int().min(0).describe("counted; of a server that RDS restored, the planner's estimate"),
   sizeBytes: z.int().min(0).describe('of the database that was restored'),
   /** From `begunAt` to the end of the checks, as it was for what was restored. */
   measuredSeconds: z.number().min(0),
@@ -251,6 +269,7 @@ export const NotifyDrillEvent = z.object({
   input: z.unknown(),
   drill: Drill.optional(),
   archives: z.array(ArchiveDrill).optional(),
+  missing: z.array(MissingDrill).optional(),
   server: ServerDrill.nullable().optional(),
   results: z.array(DrillResult).optional(),
   restored: RestoredServerState.optional(),
@@ -259,14 +278,29 @@ export const NotifyDrillEvent = z.object({
 });
 export type NotifyDrillEvent = z.infer<typeof NotifyDrillEvent>;
 
+/** Written by Notify Drill; the last Choice reads `status`, the Fail state `error` and `cause`. */
+export const DrillOutcome = z.strictObject({
+  status: z.enum(['PASSED', 'FAILED']),
+  error: z.string(),
+  cause: z.string(),
+  recordKey: z.string().nullable().describe('of drill.json; null: it could not be written'),
+});
+export type DrillOutcome = z.infer<typeof DrillOutcome>;
+
 /** One database in `drill.json`. */
 export const DatabaseDrill = z.strictObject({
   database: z.string(),
   backupId: z.string().nullable(),
+  /** Which archive that was; null: none, or a server's. The next drill of "alternate" takes the other. */
+  chosenBy: ArchiveDrill.shape.chosenBy.nullable(),
   status: z.enum(['PASSED', 'FAILED']),
   /** Null: the task did not get so far. */
   report: DrillReport.omit({ version: true, database: true, backupId: true }).nullable(),
-  rpoSeconds: z.number().min(0).describe('age of the newest data that could be brought back'),
+  rpoSeconds: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe('age of the newest data that could be brought back; null: there are none'),
   findings: z.array(DrillFinding).describe("the report's, and those of RTO and RPO"),
   error: z.string().nullable(),
   cause: z.string().nullable(),
@@ -298,7 +332,7 @@ export const DrillRecord = z.strictObject({
 });
 export type DrillRecord = z.infer<typeof DrillRecord>;
 
-/** `backups/<source>/<database>/<backupId>/drilled.json`: a drill brought this backup back. */
+/** `backups/<source>/<database>/<backupId>/drilled.json`: the first drill that brought this backup back. */
 export const Drilled = z.strictObject({
   version: z.literal(1),
   source: z.string(),

@@ -1,23 +1,34 @@
 import * as z from 'zod';
 
 /**
- * Every metric: namespace `Holdfast`, dimensions `Stage` and `Source`, and `Database` where it is of one. Alarms,
+ * Every metric: namespace `Holdfast`, dimensions `service`, `Stage` and `Source`, and `Database` where it is of one. Alarms,
  * dashboard and report are made of these names and no others.
  */
 export const METRIC_NAMESPACE = 'Holdfast';
+/** Value of the dimension `service`, which the metrics library adds to every metric. */
+export const METRIC_SERVICE = 'holdfast';
 
 /** CloudWatch's own names of units. */
 export const METRICS = {
-  /** Since the newest verified backup began. Of a source: the oldest of its databases. Hourly, by Reconcile. */
+  /**
+   * Since the newest verified backup began. Of a source: the oldest of its databases, or of its snapshots where it has no
+   * dumps. None yet: since it was first seen. Hourly, by Reconcile.
+   */
   BackupAge: 'Seconds',
   /** Since the last drill that passed; none yet: since the source was first seen. Hourly, by Reconcile. */
   DrillAge: 'Seconds',
   /** Of the archive. */
   BackupSize: 'Bytes',
-  /** Of the archive, to the median of the last verified ones; 1 while warming up. */
+  /**
+   * Of the archive, to the median of the last verified ones, or the other way round: half and double are both 2.
+   * 1 while warming up and for small differences. Of a source: the largest of the run's databases.
+   */
   SizeRatio: 'None',
   DumpDuration: 'Seconds',
-  /** Of the dump, to the median of the last verified ones; 1 while warming up. */
+  /**
+   * Of the dump, to the median of the last verified ones; 1 while warming up and for short dumps. Of a source:
+   * the largest of the run's databases.
+   */
   DurationRatio: 'None',
   VerifyDuration: 'Seconds',
   /** Of the archive, while it was dumped. */
@@ -38,9 +49,9 @@ export const METRICS = {
   DrillFailed: 'Count',
   KeptBackups: 'Count',
   DeletedBackups: 'Count',
-  /** Of all versions that are kept. */
+  /** Of every object under `backups/<source>/`, current versions. Hourly, by Reconcile. */
   StoredBytes: 'Bytes',
-  /** What storing the backups costs in a month, in US dollars, by list prices; see domain/storage-cost.ts. */
+  /** Estimate: what StoredBytes cost in a month, in US dollars, by list prices; see domain/storage-cost.ts. */
   MonthlyCost: 'None',
   /** Manual snapshots in the region, of its quota. Hourly, by Reconcile. */
   SnapshotQuotaUsed: 'Percent',

@@ -228,6 +228,11 @@ export const PlannedServerRestore = z.strictObject({
 });
 export type PlannedServerRestore = z.infer<typeof PlannedServerRestore>;
 
+/** What finds the server of a restore again, and tells it from anybody else's. */
+export type RestoredServerName = Pick<PlannedServerRestore, 'restoreId' | 'source' | 'kind'> & {
+  readonly target: Pick<PlannedServerRestore['target'], 'identifier' | 'writer'>;
+};
+
 /** Plan Server Restore's result: the whole data of the state from here on. */
 export const PlannedServerRestoreState = z.strictObject({ restore: PlannedServerRestore });
 export type PlannedServerRestoreState = z.infer<typeof PlannedServerRestoreState>;

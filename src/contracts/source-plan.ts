@@ -413,7 +413,7 @@ export const SourcePlan = z
 export type SourcePlan = z.infer<typeof SourcePlan>;
 
 /** The kinds a run makes when its input names none. */
-export function defaultKinds(plan: SourcePlan): BackupKind[] {
+export function defaultKinds(plan: Pick<SourcePlan, 'kinds' | 'engine'>): BackupKind[] {
   return plan.kinds ?? (plan.engine.type === 'postgres' ? ['logical'] : ['snapshot', 'logical']);
 }
 

@@ -2,7 +2,7 @@ import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { RunProblem, RunSummary } from '#contracts/run-summary.ts';
 import type { Quarantine } from '#contracts/verification.ts';
 import type { DatabaseResult } from '#contracts/workflow.ts';
-import { MissedRun, VerificationOverdue } from '#errors';
+import { DrillLeftover, MissedRun, VerificationOverdue } from '#errors';
 import {
   attributeValue,
   CAUSE_IN_JSON,
@@ -129,6 +129,28 @@ export function missedRunAlert(missed: {
     why: lastStart === null ? 'No run was ever seen.' : `The last run started ${lastStart}.`,
     executionArn: undefined,
     facts: { due, schedule, lastStart },
+  });
+}
+
+/** A drill's temporary server was found after the drill was over. */
+export function leftoverServerAlert(leftover: {
+  source: string;
+  drillId: string;
+  identifier: string;
+  executionArn: string;
+}): AlertMessage {
+  const { source, drillId, identifier, executionArn } = leftover;
+  return incident({
+    event: 'drill-leftover',
+    stage: 'drill',
+    source,
+    error: DrillLeftover.errorName,
+    headline: `a drill of ${source} left a server behind`,
+    what: [`The temporary server ${identifier} outlived its drill. It is being deleted now.`],
+    where: [`Drill ${drillId} of source ${source}`],
+    why: 'The drill was stopped, or RDS refused its clean-up until it gave up.',
+    executionArn,
+    facts: { drillId, identifier },
   });
 }
 

@@ -11,6 +11,7 @@ export interface InventoryObject {
   readonly key: string;
   readonly sizeBytes: number;
   readonly lastModified: Date;
+  readonly storageClass?: string | undefined;
 }
 
 /** One backup, as the listing of its folder shows it. */
@@ -89,7 +90,7 @@ function stateOf(files: ReadonlyMap<BackupFile, InventoryObject>): InventoryBack
  */
 export function deletionPhases(backups: readonly InventoryBackup[]): string[][] {
   const phases = [
-    ['verification.json'],
+    ['verification.json', 'drilled.json'],
     ['manifest.json'],
     ['archive.dump', 'toc.dump', 'globals.sql'],
     ['quarantine.json'],

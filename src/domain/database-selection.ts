@@ -1,4 +1,6 @@
 import type { DatabaseSelection } from '#contracts/source-plan.ts';
+import { isRestoredBeside } from './restore/target-mark.ts';
+import { matchesWildcards, wildcardElement } from './wildcards.ts';
 
 /** Databases that providers keep for themselves; nobody else can connect to them. */
 const PROVIDERS_OWN = new Set(['rdsadmin', 'cloudsqladmin', 'azure_maintenance']);
@@ -10,26 +12,37 @@ export interface SelectedDatabases {
   readonly missing: readonly string[];
   /** Patterns to include that match nothing. */
   readonly unmatched: readonly string[];
+  /** What a restore put beside the original, and "all" therefore left out. */
+  readonly copies: readonly string[];
 }
+
+/** A database as the server lists it; its comment, where it is known, tells what a restore made. */
+export type ExistingDatabase = string | { readonly name: string; readonly comment?: string | null };
 
 /**
  * The databases of a run. What was asked for by hand replaces the plan's selection, its exclusions too.
  * An entry that is the name of a database means that one, whatever characters it has; else `*` and `?`
  * make it a pattern. Upper and lower case differ, as they do for PostgreSQL.
+ *
+ * What a restore made beside the original is nobody's data but a copy, and mostly there for an hour: "all" does
+ * not mean it. A name or a pattern does.
  */
 export function selectDatabases(
   selection: DatabaseSelection,
   asked: readonly string[] | null,
-  existing: readonly string[],
+  existing: readonly ExistingDatabase[],
 ): SelectedDatabases {
+  const listed = existing.map((it) => (typeof it === 'string' ? { name: it } : it));
+  const isAll = !asked && selection === 'all';
+  const copies = isAll ? listed.filter(isRestoredBeside).map(({ name }) => name) : [];
   const { include, exclude } = asked
     ? { include: asked, exclude: [] }
     : selection === 'all'
-      ? { include: ['*'], exclude: [] }
+      ? { include: ['*'], exclude: copies }
       : Array.isArray(selection)
         ? { include: selection, exclude: [] }
         : selection;
-  const available = existing.filter((name) => !PROVIDERS_OWN.has(name));
+  const available = listed.map(({ name }) => name).filter((name) => !PROVIDERS_OWN.has(name));
   const known = new Set(available);
   const matches = (entry: string) =>
     known.has(entry) ? [entry] : isPattern(entry) ? available.filter(matcher(entry)) : [];
@@ -41,6 +54,7 @@ export function selectDatabases(
     names: available.filter((name) => included.has(name) && !excluded.has(name)),
     missing: [...new Set(without.filter((entry) => !isPattern(entry)))],
     unmatched: [...new Set(without.filter(isPattern))],
+    copies,
   };
 }
 
@@ -48,31 +62,7 @@ function isPattern(entry: string): boolean {
   return /[*?]/.test(entry);
 }
 
-/**
- * `*`: any characters, also none; `?`: exactly one. Remembers only the last `*`, so that it takes at most
- * pattern times name steps, where a regular expression could take forever.
- */
 function matcher(pattern: string): (name: string) => boolean {
-  const wanted = Array.from(pattern);
-  return (name) => {
-    const letters = Array.from(name);
-    let at = 0;
-    let star = -1;
-    let starMatchedTo = 0;
-    for (let letter = 0; letter < letters.length; ) {
-      if (wanted[at] === '*') {
-        star = at++;
-        starMatchedTo = letter;
-      } else if (wanted[at] === '?' || wanted[at] === letters[letter]) {
-        at++;
-        letter++;
-      } else if (star >= 0) {
-        at = star + 1;
-        letter = ++starMatchedTo;
-      } else {
-        return false;
-      }
-    }
-    return wanted.slice(at).every((rest) => rest === '*');
-  };
+  const elements = Array.from(pattern, wildcardElement);
+  return (name) => matchesWildcards(elements, name);
 }

@@ -57,9 +57,22 @@ export class ExecutionProgress {
   }
 }
 
-/** Of a Map's item: `database.database`; of its result: `database`, which in an input is no item's. */
+/**
+ * Of a Map's item: `database.database`, of a drill's `archive.restore.target.database`; of its result:
+ * `database`, which in an input is no item's.
+ */
 function databaseOf({ type, data }: ProgressEvent): string | undefined {
-  const { database } = (data ?? {}) as { database?: unknown };
+  const {
+    database: plain,
+    archive,
+    drilled,
+  } = (data ?? {}) as {
+    database?: unknown;
+    archive?: { restore?: { target?: unknown } };
+    drilled?: unknown;
+  };
+  const [result, ...others] = Array.isArray(drilled) ? (drilled as unknown[]) : [];
+  const database = archive?.restore?.target ?? (others.length === 0 ? result : undefined) ?? plain;
   const name =
     typeof database === 'object' && database !== null
       ? (database as { database?: unknown }).database

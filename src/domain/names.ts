@@ -148,6 +148,11 @@ export function runSummaryKey(source: string, runId: string): string {
   return `runs/${source}/${runId}/summary.json`;
 }
 
+/** Format: `runs/<source>/extent.json`: what there is to back up, and the last runs. */
+export function sourceExtentKey(source: string): string {
+  return `runs/${source}/extent.json`;
+}
+
 /** Format: `alerts/<source>/<subject>.json`: exists once an alert that must not repeat was sent. */
 export function alertMarkerKey(source: string, subject: string): string {
   return `alerts/${source}/${encodeDatabaseName(subject)}.json`;
@@ -310,7 +315,12 @@ const IDENTIFIER_BYTES = 63;
 
 /** Format: `<database>_restored_<restoreId, lower case, _ for ->`, the name cut to 63 bytes in all. */
 export function restoredDatabaseName(database: string, restoreId: string): string {
-  return withSuffix(database, `_restored_${restoreId.toLowerCase().replace('-', '_')}`);
+  return withSuffix(database, restoredSuffix(restoreId));
+}
+
+/** What the name of a database ends with that a restore makes beside its original. */
+export function restoredSuffix(restoreId: string): string {
+  return `_restored_${restoreId.toLowerCase().replace('-', '_')}`;
 }
 
 /** Format: `<database>_before_<UTC second>`: what `swap` calls the database that was there. */
@@ -337,7 +347,33 @@ export function restoredServerName(identifier: string, time: Date): string {
   return `${identifier.slice(0, room).replace(/-+$/, '')}${suffix}`;
 }
 
+/** Format: `<identifier>-drill-<UTC second, lower case>`, cut as that of a restored one. */
+export function drillServerName(identifier: string, time: Date): string {
+  const suffix = `-drill-${compactUtc(time).toLowerCase()}`;
+  const room = SERVER_NAME_CHARACTERS - suffix.length;
+  return `${identifier.slice(0, room).replace(/-+$/, '')}${suffix}`;
+}
+
+/** What {@link drillServerName} made. */
+export function isDrillServerName(identifier: string): boolean {
+  return /-drill-\d{8}t\d{6}z(-1)?$/.test(identifier);
+}
+
 /** Format: `<cluster identifier>-1`: the one instance of a restored Aurora cluster. */
 export function restoredWriterName(clusterIdentifier: string): string {
   return `${clusterIdentifier}-1`;
+}
+
+/** The report of all sources, as the last run or drill left it. */
+export const REPORT_KEY = 'reports/report.html';
+
+/**
+ * Format: `report.html` beside `runs/<source>/<runId>/summary.json` or `drills/<source>/<drillId>/drill.json`;
+ * undefined when the key is neither's.
+ */
+export function reportCopyKey(recordKey: string): string | undefined {
+  const [, folder, source = '', id = ''] =
+    /^(runs\/([^/]+)\/([^/]+)\/)summary\.json$/.exec(recordKey) ?? [];
+  if (folder && SOURCE_NAME.test(source) && RUN_ID.test(id)) return `${folder}report.html`;
+  return parseDrillRecordKey(recordKey) && recordKey.replace(/drill\.json$/, 'report.html');
 }

@@ -103,6 +103,8 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Open drill.json: each finding says what to do. Until a drill passes, count on an older backup that one brought back.',
   DrillServerFailed:
     "Read the task's log stream. Mostly the task has too little memory or disk: raise drill.task in the plan.",
+  DrillLeftover:
+    'Nothing, the server is being deleted. If it happens again, look at what the clean-up of the drill that is named was refused.',
   DrillTooLarge:
     'Name the tables that stand for the rest in drill.tables, or rehearse snapshots instead (drill.kinds).',
   RetentionGuard:

@@ -35,7 +35,8 @@ export const DATABASES_QUERY = `
          pg_catalog.has_database_privilege(oid, 'CONNECT') AS "mayConnect",
          CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT')
                 OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-              THEN pg_catalog.pg_database_size(oid) END::pg_catalog.text AS "sizeBytes"
+              THEN pg_catalog.pg_database_size(oid) END::pg_catalog.text AS "sizeBytes",
+         pg_catalog.shobj_description(oid, 'pg_database') AS "comment"
   FROM pg_catalog.pg_database
   WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2
   ORDER BY datname`;
@@ -47,6 +48,8 @@ export interface DatabaseFacts extends Record<string, unknown> {
   readonly mayConnect: boolean;
   /** A decimal number, as bigint is more than JavaScript's; null where the server does not tell it. */
   readonly sizeBytes: string | null;
+  /** What a restore marks its databases with; see domain/restore/target-mark.ts. */
+  readonly comment: string | null;
 }
 
 const DUMPED_RELATIONS = `

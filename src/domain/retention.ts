@@ -10,6 +10,8 @@ export interface RetentionItem {
   readonly sizeBytes: number;
   /** Being written or verified right now. */
   readonly running: boolean;
+  /** A drill has brought it back. */
+  readonly drilled?: boolean;
 }
 
 export interface RetentionDecision {
@@ -44,6 +46,7 @@ export interface RetentionRequest {
  * - Only verified items count. Of each of the last N days (weeks, months, years) *that have one*, the
  *   newest is kept: after a pause in the backups nothing goes merely because time has passed.
  * - The newest `minimumVerified` verified ones stay, whatever the other rules say.
+ * - The newest verified one that a drill has brought back stays: it is the one that is known to work.
  * - Unverified and quarantined ones go when `unverifiedGraceHours` have passed, never while running.
  * - What is dated in the future (a clock was wrong) is kept and takes nobody's place.
  *
@@ -114,6 +117,8 @@ function keepReasons(
   for (const [index, item] of verified.slice(0, rules.minimumVerified).entries()) {
     keepFor(item, `minimum verified ${index + 1} of ${rules.minimumVerified}`);
   }
+  const drilled = verified.find((item) => item.drilled);
+  if (drilled) keepFor(drilled, 'last drilled');
   return reasons;
 }
 

@@ -25,7 +25,8 @@ export function judgeSize(
   return `the archive has ${sizeBytes} bytes, ${times} times the median of the last ${compared.length} verified ones (${median} bytes)`;
 }
 
-function medianOf(sorted: readonly number[]): number {
+/** Of values in ascending order; 0 of none. */
+export function medianOf(sorted: readonly number[]): number {
   const upper = sorted[sorted.length >> 1] ?? 0;
   const lower = sorted[(sorted.length - 1) >> 1] ?? 0;
   return Math.round((lower + upper) / 2);

@@ -193,6 +193,7 @@ async function examineDeployment(
     backups: stateMachines.backup,
     restores: stateMachines.restore,
     'restores of servers': stateMachines.restoreServer,
+    drills: stateMachines.drill,
   });
   const [topic, queue, ...machineFindings] = await Promise.all([
     posture.topic(topicArn),
@@ -327,11 +328,7 @@ async function visitServer(deps: Needs, plan: SourcePlan): Promise<Visit> {
   const { connection } = plan;
   try {
     const { server, existing } = await inspectServer(deps, connection);
-    const { names, missing } = selectDatabases(
-      plan.databases,
-      null,
-      existing.map(({ name }) => name),
-    );
+    const { names, missing } = selectDatabases(plan.databases, null, existing);
     const databases = [];
     for (const facts of existing.filter(({ name }) => names.includes(name))) {
       databases.push(await inspectDatabase(deps, connection, server, facts));

@@ -9,6 +9,7 @@ import { provideObjects } from './providers/objects.ts';
 import { providePlans } from './providers/plans.ts';
 import { provideServers } from './providers/servers.ts';
 import { provideSnapshots } from './providers/snapshots.ts';
+import { provideSurroundings } from './providers/surroundings.ts';
 import { provideTasks } from './providers/tasks.ts';
 import { provideThrowawayServers } from './providers/throwaway-servers.ts';
 import { provideWorkflow } from './providers/workflow.ts';
@@ -29,6 +30,7 @@ const PROVIDERS: Providers<keyof Deps> = {
   clients: provideClients,
   metrics: provideMetrics,
   throwawayServers: provideThrowawayServers,
+  surroundings: provideSurroundings,
 };
 
 /**

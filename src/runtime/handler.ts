@@ -1,10 +1,17 @@
 import middy from '@middy/core';
 import * as z from 'zod';
+import { withinMilliseconds } from '#adapters/call-deadline.ts';
 import { errorName, HoldfastError, InvalidInput, isRetryable } from '#errors';
 import { LOG } from './log-events.ts';
 import type { Deps } from './ports.ts';
 import { provideLog } from './providers/log.ts';
 import { type Providers, wireDeps } from './wire-deps.ts';
+
+/**
+ * Left of a function's time for telling what went wrong. A function that is ended by Lambda has no error's name,
+ * which Retry, Catch and the alert go by: a store that answers with 503 for ever must not take all of a minute.
+ */
+const RESERVED_MILLISECONDS = 5_000;
 
 /** A bare handler: the parsed event and the deps it asked for. */
 export type Handle<Event, Result, Needs extends keyof Deps> = (
@@ -19,7 +26,8 @@ function runFields(event: unknown): Record<string, unknown> {
 }
 
 /**
- * The one middleware stack: parses the event, builds the deps once per warm start, logs the outcome.
+ * The one middleware stack: parses the event, builds the deps once per warm start, ends calls to AWS before the
+ * function's time does, logs the outcome.
  * Errors leave with their own name, which is what `Retry` and `Catch` in the state machine match.
  *
  * `providers` makes what the handle asks for, no less and no more: what is named there is what the bundle
@@ -46,11 +54,15 @@ export function lambdaHandler<Schema extends z.ZodType, Result, Needs extends ke
       // hundred failed databases it would not reach the alert. The log has it.
       if (error) error.stack = '';
     })
-    .handler(async (event) => {
+    .handler(async (event, context) => {
       const built = deps ?? wireDeps<Needs | 'log'>(all, process.env);
       deps = built;
       built.log.info(LOG.invoked, runFields(event));
-      return handle(parseEvent(schema, event), built);
+      // Not every caller is Lambda.
+      const left = context?.getRemainingTimeInMillis?.() ?? Infinity;
+      return withinMilliseconds(left - RESERVED_MILLISECONDS, () =>
+        handle(parseEvent(schema, event), built),
+      );
     });
 }
 

@@ -27,6 +27,12 @@ export const LOG = {
   restorePhase: 'restore phase begun',
   restoreFinished: 'restore finished',
   restoreCleanedUp: 'restore cleaned up',
+  drillPlanned: 'drill planned',
+  databaseDrilled: 'database drilled',
+  drillEnded: 'drill ended',
+  drillServerSwept: 'drill server swept',
   alertSent: 'alert sent',
   reconciled: 'reconciled',
+  metricUnknown: 'metric unknown',
+  reportWritten: 'report written',
 } as const;

@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream';
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { MetricValues } from '#contracts/metrics.ts';
+import type { Answer, SchedulePosture, SnapshotQuotas } from '#contracts/posture.ts';
 import type { RetrievalTier } from '#contracts/restore.ts';
 import type {
   PlannedServerRestore,
+  RestoredServerName,
   RestoreWindow,
   ServerKind,
   ServerSnapshot,
@@ -31,6 +33,7 @@ export interface Deps {
   readonly clients: Clients;
   readonly metrics: Metrics;
   readonly throwawayServers: ThrowawayServers;
+  readonly surroundings: Surroundings;
 }
 
 export interface Clock {
@@ -64,6 +67,8 @@ export interface ListedObject {
   readonly key: string;
   readonly sizeBytes: number;
   readonly lastModified: Date;
+  /** Undefined where the listing does not say. */
+  readonly storageClass?: string | undefined;
 }
 
 export interface PutOptions {
@@ -162,6 +167,19 @@ export interface RestoredServer {
   readonly endpoint: { readonly host: string; readonly port: number } | undefined;
 }
 
+/** Who may do all on a restored server, and where the password is. */
+export interface ServerLogin {
+  readonly user: string;
+  readonly secretArn: string;
+}
+
+/** A server that a drill made, by its tags. */
+export interface DrilledServer {
+  readonly name: RestoredServerName;
+  readonly executionArn: string;
+  readonly status: string;
+}
+
 /**
  * Servers of RDS: what there is, and new ones made of it. Nothing here changes or deletes a server that
  * does not carry the tags of the restore.
@@ -182,14 +200,22 @@ export interface Servers {
    */
   restore(restore: PlannedServerRestore): Promise<RestoredServer & { readonly adopted: boolean }>;
   /** Undefined: there is none. */
-  findRestored(restore: PlannedServerRestore): Promise<RestoredServer | undefined>;
+  findRestored(restore: RestoredServerName): Promise<RestoredServer | undefined>;
+  /**
+   * Has RDS give the restored server a password of its own, kept in a secret that goes with the server: that of
+   * the original opens it no more. Undefined until it is in force: to be asked again. Throws InstanceNotFound
+   * when the server is gone or not this restore's.
+   */
+  ownLogin(restore: RestoredServerName): Promise<ServerLogin | undefined>;
+  /** Servers that drills made and nobody deleted, of any source. */
+  listDrilled(): Promise<readonly DrilledServer[]>;
   /** Gives a restored Aurora cluster its one instance. Idempotent. Throws as `restore` does. */
   addWriter(restore: PlannedServerRestore): Promise<void>;
   /**
    * Deletes what the restore made, without a last snapshot. `not-ours`: a server of that name exists that
    * this restore did not make; it was not touched. Throws InstanceNotAvailable when RDS cannot yet.
    */
-  deleteRestored(restore: PlannedServerRestore): Promise<'deleting' | 'absent' | 'not-ours'>;
+  deleteRestored(restore: RestoredServerName): Promise<'deleting' | 'absent' | 'not-ours'>;
 }
 
 /** The programs in `tasks/`. */
@@ -276,6 +302,16 @@ export interface Metrics {
   record(of: { source: string; database?: string }, values: MetricValues): void;
 }
 
+/** What backups depend on beside the bucket. Nothing is thrown: a question that is not answered says why. */
+export interface Surroundings {
+  /** AWS's: `eu-west-1`. */
+  readonly region: string;
+  /** Of the source's backups; undefined: there is none. */
+  schedule(source: string): Promise<Answer<SchedulePosture | undefined>>;
+  /** Manual snapshots of the account, in the region. */
+  snapshotQuotas(): Promise<Answer<SnapshotQuotas>>;
+}
+
 /** A PostgreSQL server that lives as long as a drill does, on this machine alone. */
 export interface ThrowawayServers {
   /** Majors at hand, ascending. */
@@ -289,6 +325,11 @@ export interface ThrowawayServer {
   /** Sessions and client environments of this server alone: they know its password and no other. */
   readonly databases: Databases;
   readonly dataDirectory: string;
+  /**
+   * Why the server is not there any more: DrillServerFailed, with the last lines of its log. Undefined while it
+   * runs. Waits a moment, as its sessions break before it has ended.
+   */
+  failure(): Promise<Error | undefined>;
   /** So that what was written is read from the disk again, and its checksums with it. */
   restart(): Promise<void>;
   /** Ends the server and deletes its data. Idempotent. */

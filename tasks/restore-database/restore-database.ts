@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import type { Manifest } from '#contracts/manifest.ts';
 import type {
   PlannedRestore,
   RestoredDatabase,
@@ -8,26 +6,26 @@ import type {
   RestoreReport,
 } from '#contracts/restore.ts';
 import type { Connection } from '#contracts/source-plan.ts';
-import { Verification } from '#contracts/verification.ts';
-import { displayName } from '#domain/display-text.ts';
-import { backupKey, replacedDatabaseName, restoreKey } from '#domain/names.ts';
+import { replacedDatabaseName, restoreKey } from '#domain/names.ts';
 import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
 import { archiveRoles } from '#domain/restore/archive-roles.ts';
 import { chooseRestoreMajor } from '#domain/restore/restore-client.ts';
 import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
-import { SQLSTATE, sqlStateOf } from '#domain/restore/sql-state.ts';
-import { ChecksumMismatch, errorName, ObjectMissing, RestoreMismatch } from '#errors';
-import { loadManifest, parseRecord } from '#operations/records.ts';
+import { errorName, RestoreMismatch } from '#errors';
 import { checkRestored } from '#operations/restore/check-restored.ts';
 import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
+import { planLoadOrder } from '#operations/restore/load-order.ts';
 import { type ArchiveAccess, openArchive } from '#operations/restore/open-archive.ts';
+import { PhaseTimes } from '#operations/restore/phase-times.ts';
 import {
   markRestored,
   prepareTarget,
   type TargetRequest,
 } from '#operations/restore/prepare-target.ts';
 import { presentInTarget } from '#operations/restore/present-in-target.ts';
-import { type RestoreProgress, restoreArchive } from '#operations/restore/restore-archive.ts';
+import { progressLog } from '#operations/restore/progress-log.ts';
+import { globalsOf, type Proof, readProof } from '#operations/restore/read-proof.ts';
+import { restoreArchive } from '#operations/restore/restore-archive.ts';
 import { requireRoles } from '#operations/restore/restore-roles.ts';
 import { swapDatabase } from '#operations/restore/swap-database.ts';
 import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
@@ -55,7 +53,7 @@ export async function restoreDatabase(
 ): Promise<RestoredDatabase> {
   const { restore, connection } = order;
   const began = deps.clock.now().getTime();
-  const phases = new PhaseTimes(deps);
+  const phases = new PhaseTimes<RestorePhase>(deps);
   const proof = await readProof(deps, restore);
   const access = await openArchive(deps, { archive: restore.archive, signal, ...proof });
   const present = await presentInTarget(deps, connection, restore);
@@ -106,7 +104,7 @@ interface Work extends RestoreOptions {
   readonly access: ArchiveAccess;
   readonly selected: SelectedEntries;
   readonly request: TargetRequest;
-  readonly phases: PhaseTimes;
+  readonly phases: PhaseTimes<RestorePhase>;
 }
 
 async function restoreAndCheck(
@@ -125,18 +123,21 @@ async function restoreAndCheck(
       connection,
       connection.maintenanceDatabase,
       async (session) => {
-        // Before anything is made: roles stay when the restore then fails.
+        // Before anything is made: the less there is to be taken back.
         const { versionNumber } = await inspectTargetServer(session);
         chooseRestoreMajor(toc.header, versionNumber, majors);
         if (dataOnly) return { created: [], warnings: [] };
         const needed = archiveRoles(head, toc, selected.ids);
         const globals = globalsOf(deps, restore, proof.manifest);
-        return requireRoles(session, needed, restore.roles, globals);
+        return requireRoles(session, needed, restore.roles, globals, restore.restoreId);
       },
     ),
     prepared: await prepareTarget(deps, request),
   }));
   signal.throwIfAborted();
+  const loadOrder = dataOnly
+    ? await planLoadOrder(deps, { ...request, ids: selected.ids })
+    : { replica: false, levels: undefined, warnings: [] };
   const done = await restoreArchive(deps, {
     access,
     ids: selected.ids,
@@ -146,7 +147,8 @@ async function restoreAndCheck(
     jobs: restore.jobs,
     roles: restore.roles,
     dataOnly,
-    replica: dataOnly && (await mayActAsReplica(deps, connection, request.database)),
+    replica: loadOrder.replica,
+    dataLevels: loadOrder.levels,
     signal,
     onPhase: (phase) => deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase }),
     onProgress: progressLog(deps, restore, progressSeconds),
@@ -185,6 +187,7 @@ async function restoreAndCheck(
       ...selected.warnings,
       ...roles.warnings,
       ...prepared.warnings,
+      ...loadOrder.warnings,
       ...done.warnings,
       ...warnings,
     ],
@@ -221,65 +224,12 @@ async function restoreAndCheck(
   return report;
 }
 
-interface Proof {
-  readonly manifest?: Manifest;
-  readonly verification?: Verification;
-}
-
-/** Damage since the verification would show only where pg_restore cannot read the data, or in row counts. */
+/**
+ * The manifest has no checksums of tables, as older versions wrote it, or there is none: damage since the
+ * verification would show only where pg_restore cannot read the data, or in row counts.
+ */
 const UNCOMPARED =
   'only a part of the archive was read, so that its checksum could not be compared; `holdfast verify` compares it';
-
-/** What vouches for the archive. Of a quarantined one nothing does: it is read as anybody's. */
-async function readProof(
-  { objects, log }: Pick<Deps, 'objects' | 'log'>,
-  { backup, source, trust }: PlannedRestore,
-): Promise<Proof> {
-  if (!backup || trust === 'quarantined') return {};
-  const ref = { source, ...backup };
-  if (trust !== 'verified') {
-    try {
-      const found = await loadManifest(objects, ref);
-      return found ? { manifest: found.manifest } : {};
-    } catch (error) {
-      log.warn(LOG.failed, { ...ref, while: 'reading the manifest', error: errorName(error) });
-      return {};
-    }
-  }
-  const found = await loadManifest(objects, ref);
-  const key = backupKey(ref, 'verification.json');
-  const record = await objects.get(key);
-  if (!found) throw new ObjectMissing(`there is no ${backupKey(ref, 'manifest.json')} any more`);
-  if (!record) throw new ObjectMissing(`there is no ${key} any more`);
-  return {
-    manifest: found.manifest,
-    verification: parseRecord(Verification, record.body, key),
-  };
-}
-
-/**
- * Reads `globals.sql` of the backup when it is wanted; a foreign archive has none. What roles may do is made
- * of it, so it must be the one that the manifest names.
- */
-function globalsOf(
-  { objects }: Pick<Deps, 'objects'>,
-  { source, backup }: PlannedRestore,
-  manifest: Manifest | undefined,
-) {
-  if (!backup) return undefined;
-  return async () => {
-    const key = backupKey({ source, ...backup }, 'globals.sql');
-    const stored = manifest?.objects.globals;
-    const version = stored?.versionId === undefined ? {} : { versionId: stored.versionId };
-    const found = await objects.get(key, version);
-    if (!found) throw new ObjectMissing(`there is no ${key}`);
-    const sha256 = createHash('sha256').update(found.body).digest('hex');
-    if (stored?.sha256 !== undefined && stored.sha256 !== sha256) {
-      throw new ChecksumMismatch(`${key} does not have its SHA-256`);
-    }
-    return found.body.toString('utf8');
-  };
-}
 
 async function takeBack(deps: Needs, restore: PlannedRestore, connection: Connection) {
   const { restoreId, target, keepOnFailure } = restore;
@@ -302,28 +252,6 @@ async function writeReport(
   });
 }
 
-/**
- * Whether rows can be loaded as a replica applies them, without foreign keys and triggers. In tables that
- * have both already, rows would otherwise have to come in an order, and would fire what fired before.
- */
-async function mayActAsReplica(
-  { databases }: Pick<Deps, 'databases'>,
-  connection: Connection,
-  database: string,
-): Promise<boolean> {
-  return withSession(databases, connection, database, async (session) => {
-    try {
-      await session.query(
-        "SELECT pg_catalog.set_config('session_replication_role', 'replica', true)",
-      );
-      return true;
-    } catch (error) {
-      if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
-      return false;
-    }
-  });
-}
-
 function originOf({ source, backup, archive }: PlannedRestore): string {
   return backup ? `${source}/${backup.database} ${backup.backupId}` : archive.key;
 }
@@ -335,46 +263,4 @@ function without(ids: ReadonlySet<number>, leftOut: ReadonlySet<number>): Readon
 function list(problems: readonly string[]): string {
   const shown = problems.slice(0, 5).join('; ');
   return problems.length > 5 ? `${shown}; and ${problems.length - 5} more` : shown;
-}
-
-/** How long each phase took, in the order in which they began. */
-class PhaseTimes {
-  readonly #deps: Pick<Deps, 'clock'>;
-  readonly #times: { phase: RestorePhase; seconds: number }[] = [];
-
-  constructor(deps: Pick<Deps, 'clock'>) {
-    this.#deps = deps;
-  }
-
-  async time<T>(phase: RestorePhase, work: () => Promise<T>): Promise<T> {
-    const began = this.#deps.clock.now().getTime();
-    const result = await work();
-    const seconds = (this.#deps.clock.now().getTime() - began) / 1000;
-    this.#times.push({ phase, seconds });
-    return result;
-  }
-
-  add(...times: readonly { phase: RestorePhase; seconds: number }[]): void {
-    this.#times.push(...times);
-  }
-
-  all(): { phase: RestorePhase; seconds: number }[] {
-    return [...this.#times];
-  }
-}
-
-/** Logs progress at most every so many seconds. */
-function progressLog(
-  deps: Pick<Deps, 'clock' | 'log'>,
-  { restoreId, target }: PlannedRestore,
-  everySeconds: number,
-) {
-  const database = displayName(target.database);
-  let lastLogged = deps.clock.now().getTime();
-  return (progress: RestoreProgress) => {
-    const now = deps.clock.now().getTime();
-    if (now - lastLogged < everySeconds * 1000) return;
-    lastLogged = now;
-    deps.log.info(LOG.restoreProgress, { restoreId, database, ...progress });
-  };
 }

@@ -44,16 +44,33 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   ),
   folder('jobs/*', [...READ, 's3:PutObject', 's3:DeleteObject'], 'one job record a dump'),
   folder('runs/*', [...READ, 's3:PutObject'], "runs' locks, plans and summaries"),
+  folder('drills/*', READ, 'records of drills'),
+  folder('runs/*/report.html', ['s3:PutObject'], 'the report as a run left it'),
+  folder('drills/*/report.html', ['s3:PutObject'], 'the report as a drill left it'),
   folder('alerts/*', [...READ, 's3:PutObject'], 'markers of alerts that must not repeat'),
   folder('restores/*', [...READ, 's3:PutObject'], 'orders, retrievals and reports of restores'),
   ...['order.json', 'report.json', 'restore.json', 'server.json'].map((file) =>
     folder(`restores/*/${file}`, ['s3:PutObject'], 'what one step of a restore writes'),
+  ),
+  folder('drills/*', READ, 'orders, reports and records of drills'),
+  ...['order.json', 'report.json', 'drill.json'].map((file) =>
+    folder(`drills/*/${file}`, ['s3:PutObject'], 'what one step of a drill writes'),
+  ),
+  folder(
+    'backups/*/drilled.json',
+    ['s3:PutObject'],
+    'the mark of a backup that a drill brought back',
   ),
   folder('restores/waiting/*', ['s3:DeleteObject'], 'who waits for Glacier, until told'),
   folder('imports/*', [...READ, 's3:RestoreObject'], 'archives to restore, named by whoever asks'),
   folder('requests/*', READ, 'requests for a backup, named by whoever asks'),
 
   // Names that end in something made by AWS or by the run.
+  {
+    resource: 'scheduler:schedule/holdfast-STAGE/*',
+    actions: ['scheduler:GetSchedule'],
+    reason: 'one schedule a source, and sources are added without a deployment',
+  },
   {
     resource: 'ssm:parameter/holdfast/STAGE/sources/*',
     actions: ['ssm:GetParameter', 'ssm:GetParametersByPath'],
@@ -121,6 +138,8 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
       'rds:DescribeDBClusterAutomatedBackups',
       ...RESTORES,
       'rds:CreateDBInstance',
+      'rds:ModifyDBInstance',
+      'rds:ModifyDBCluster',
       'rds:DeleteDBInstance',
       'rds:DeleteDBCluster',
     ],
@@ -155,6 +174,23 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
     reason: 'a restored server uses the groups of its source, or those that the input names',
   })),
 
+  // The password that RDS makes for the temporary server of a drill.
+  {
+    resource: 'secretsmanager:secret:rds!*',
+    actions: ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
+    reason: 'RDS names it, and only RDS may do it in our name (a condition)',
+  },
+  ...['db', 'cluster'].map((kind) => ({
+    resource: `secretsmanager:secret:rds!${kind}-*`,
+    actions: ['secretsmanager:GetSecretValue'],
+    reason: 'RDS names it; only of servers that are named as drills are (a condition)',
+  })),
+  {
+    resource: 'kms:key/*',
+    actions: ['kms:DescribeKey'],
+    reason: 'the key of the secret that RDS makes; only through RDS (a condition)',
+  },
+
   // Calls for which IAM knows no resource.
   {
     resource: '*',
@@ -173,8 +209,8 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   },
   {
     resource: '*',
-    actions: ['ecr:GetAuthorizationToken'],
-    reason: 'IAM knows no resource for it',
+    actions: ['ecr:GetAuthorizationToken', 'rds:DescribeAccountAttributes'],
+    reason: 'IAM knows no resource for them',
   },
   {
     resource: '*',

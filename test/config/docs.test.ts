@@ -1,9 +1,12 @@
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { DrillInput } from '#contracts/drill.ts';
 import { RestoreInput, Selection } from '#contracts/restore.ts';
 import { ServerRestoreInput, ServerTarget } from '#contracts/restore-server.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
+import { DrillRules } from '#contracts/source-plan.ts';
 import { BackupInput } from '#contracts/workflow.ts';
 import { BACKUP_FILES } from '#domain/names.ts';
 import { hasNextStep } from '#domain/next-steps.ts';
@@ -221,6 +224,32 @@ describe('docs/restore.md', () => {
     const text = read('docs/restore.md');
     const settings = Object.keys(ServerTarget.shape);
     expect(settings.filter((setting) => !text.includes(`\`${setting}\``))).toEqual([]);
+  });
+});
+
+describe('docs/drills.md', () => {
+  const text = read('docs/drills.md');
+
+  it('has every field of the input, and no other', () => {
+    const table = text.split('| Field of the drill | Meaning |')[1]?.split('\n\n')[0] ?? '';
+    const fields = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, field]) => field);
+    expect(fields).toEqual(Object.keys(DrillInput.shape));
+  });
+
+  it('has plans that the plan file takes', () => {
+    const blocks = [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, block = '']) =>
+      parse(block),
+    );
+    expect(blocks.length).toBeGreaterThan(2);
+    for (const { sources } of blocks)
+      expect(DrillRules.safeParse(sources.orders.drill).error).toBeUndefined();
+  });
+
+  it('names only errors that there are', () => {
+    const table = text.split('| Error | Meaning |')[1]?.split('\n\n')[0] ?? '';
+    const names = [...table.matchAll(/`([A-Z]\w+)`/g)].map(([, name = '']) => name);
+    expect(names.length).toBeGreaterThan(5);
+    expect(names.filter((name) => !errorCatalogue.has(name))).toEqual([]);
   });
 });
 

@@ -135,7 +135,7 @@ describe('the map in ARCHITECTURE.md', () => {
 /** What a folder may use of Node and of npm; side effects are the adapters' alone. */
 const packages: Record<string, RegExp> = {
   'src/contracts/': /^zod$/,
-  'src/domain/': /^(zod|yaml|node:(buffer|crypto))$/,
+  'src/domain/': /^(zod|yaml|d3-(array|scale|shape|time-format)|node:(buffer|crypto))$/,
   'src/operations/': /^(zod|node:(buffer|crypto|events|stream))$/,
   'functions/': /^(zod|node:crypto)$/,
   'tasks/': /^(zod|node:(crypto|stream))$/,

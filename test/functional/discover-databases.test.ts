@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { Discovery } from '#contracts/workflow.ts';
 import { DATABASES_QUERY, PREFLIGHT_QUERIES, SERVER_QUERY } from '#domain/preflight.ts';
+import { markAsRestored } from '#domain/restore/target-mark.ts';
 import { AuthenticationFailed, ConnectionLost } from '#errors';
 import { discoverDatabases } from '#functions/discover-databases.ts';
 import type { Changes } from '#test/fakes.ts';
@@ -21,6 +22,7 @@ const fact = (name: string, sizeBytes: string | null, mayConnect = true) => ({
   quotedName: name,
   mayConnect,
   sizeBytes,
+  comment: null as string | null,
 });
 
 interface Server {
@@ -79,6 +81,19 @@ describe('the databases of a server', () => {
     const run = makeRun({ databases: ['app'] });
     const asked = await discoverDatabases({ run }, makeServer({ plan }));
     expect(asked.databases.map(({ database }) => database)).toEqual(['app']);
+  });
+
+  it('that a restore put beside the original are told of, and not dumped', async () => {
+    const name = 'shop_restored_20261120t030000z_k3v9qd';
+    const comment = markAsRestored('orders/shop x', '20261120T030000Z-k3v9qd', undefined);
+    const databases = [fact('shop', '1'), { ...fact(name, '1'), comment }];
+    const found = await discoverDatabases({ run: makeRun() }, makeServer({ databases }));
+    expect(found.databases.map(({ database }) => database)).toEqual(['shop']);
+    expect(found.warnings).toEqual([
+      expect.stringMatching(
+        `^${name} is a copy that a restore made, and is not backed up: drop it`,
+      ),
+    ]);
   });
 
   it('that do not exist fail alone, and patterns that match nothing are told', async () => {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { DrillOrder } from '#contracts/drill.ts';
 import { TaskStoppedEvent } from '#contracts/events.ts';
 import type { RestoreOrder } from '#contracts/restore.ts';
-import { type BackupRef, backupKey, jobKey, restoreKey } from '#domain/names.ts';
+import { drillTaskSubject } from '#domain/drill/drill-order.ts';
+import { type BackupRef, backupKey, drillKey, jobKey, restoreKey } from '#domain/names.ts';
 import { restoreTaskSubject } from '#domain/restore/restore-order.ts';
 import { handleTaskStopped } from '#functions/handle-task-stopped.ts';
 import type { TaskKind } from '#runtime/ports.ts';
+import { makeArchiveDrill, makeDrill } from '#test/fakes/drills.ts';
 import { makeDeps, makePlan, makePlannedRestore, seedBackup } from '#test/fakes.ts';
 
 function stopped(
@@ -179,6 +182,77 @@ describe('a restore task that stopped', () => {
     const deps = makeOrdered();
     const event = restoreStopped(137, restoreTaskSubject({ ...order, taskToken: 'before' }));
     expect(await handleTaskStopped(event, deps)).toEqual({ outcome: 'settled' });
+    expect(deps.workflow.answers.size).toBe(0);
+  });
+});
+
+describe('a drill task that stopped', () => {
+  const plan = makePlan();
+  const order: DrillOrder = {
+    version: 1,
+    drill: makeDrill(),
+    subject: { type: 'archive', restore: makeArchiveDrill().restore },
+    taskToken: 'token-1',
+    createdAt: '2026-11-20T10:00:01.000Z',
+    begunAt: '2026-11-20T10:00:00.000Z',
+    heartbeatSeconds: 300,
+    checks: plan.drill.checks,
+    smokeQueries: [],
+    task: plan.drill.task,
+    network: undefined,
+  };
+  const key = drillKey(order.drill, 'shop', 'order.json');
+
+  /** The event of the task that was launched for the order. */
+  function drillStopped(
+    exitCode: number | undefined,
+    {
+      startedBy = drillTaskSubject(order),
+      stopCode,
+    }: { startedBy?: string; stopCode?: string } = {},
+  ) {
+    const event = stopped({ source: 'x', database: 'x', backupId: 'x' }, exitCode);
+    const environment = [
+      { name: 'HOLDFAST_JOB_KEY', value: key },
+      { name: 'HOLDFAST_TASK_KIND', value: 'drill' },
+    ];
+    const overrides = { containerOverrides: [{ name: 'holdfast', environment }] };
+    const code = stopCode === undefined ? {} : { stopCode };
+    return { ...event, detail: { ...event.detail, overrides, startedBy, ...code } };
+  }
+
+  function makeOrdered() {
+    const deps = makeDeps();
+    deps.objects.seed(key, order);
+    return deps;
+  }
+
+  it.each([
+    ['was killed', 137, undefined, 'TaskKilled'],
+    ['lost its capacity', 143, 'SpotInterruption', 'TaskInterrupted'],
+    ['never started', undefined, 'TaskFailedToStart', 'TaskNeverStarted'],
+    ['could not use its order', 64, undefined, 'TaskFailed'],
+    ['ended well, without an answer', 0, undefined, 'TaskFailed'],
+  ] as const)('fails its database by name when it %s', async (_, exitCode, stopCode, error) => {
+    const deps = makeOrdered();
+    const event = drillStopped(exitCode, stopCode === undefined ? {} : { stopCode });
+    expect(await handleTaskStopped(event, deps)).toEqual({ outcome: error });
+    expect(deps.workflow.answers.get('token-1')).toMatchObject({ error });
+    expect(deps.objects.keys()).toEqual([key]);
+  });
+
+  it('is settled when it had answered for itself', async () => {
+    const deps = makeOrdered();
+    await deps.workflow.succeed('token-1', {});
+    expect(await handleTaskStopped(drillStopped(0), deps)).toEqual({ outcome: 'settled' });
+  });
+
+  it('does not fail the second try when it was the first one', async () => {
+    const deps = makeOrdered();
+    const startedBy = drillTaskSubject({ ...order, taskToken: 'before' });
+    expect(await handleTaskStopped(drillStopped(137, { startedBy }), deps)).toEqual({
+      outcome: 'settled',
+    });
     expect(deps.workflow.answers.size).toBe(0);
   });
 });

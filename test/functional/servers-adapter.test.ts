@@ -12,6 +12,8 @@ import {
   DescribeDBInstanceAutomatedBackupsCommand,
   DescribeDBInstancesCommand,
   DescribeDBSnapshotsCommand,
+  ModifyDBClusterCommand,
+  ModifyDBInstanceCommand,
   RDSClient,
   RestoreDBClusterFromSnapshotCommand,
   RestoreDBClusterToPointInTimeCommand,
@@ -376,6 +378,86 @@ describe('the deletion of what a restore made', () => {
     rds.on(DescribeDBInstancesCommand).resolves({ DBInstances: [made] });
     rds.on(DeleteDBInstanceCommand).rejects(error);
     await expect(servers.deleteRestored(restore)).rejects.toThrow(named('InstanceNotAvailable'));
+  });
+});
+
+describe('the login of a restored server', () => {
+  const managed = {
+    ...made,
+    DBInstanceStatus: 'available',
+    MasterUsername: 'master',
+    MasterUserSecret: { SecretArn: 'arn:of:secret', SecretStatus: 'active' },
+  };
+
+  it('is asked for once, and there when its secret is', async () => {
+    const describes = rds.on(DescribeDBInstancesCommand);
+    rds.on(ModifyDBInstanceCommand).resolves({});
+    describes.resolves({ DBInstances: [{ ...made, DBInstanceStatus: 'available' }] });
+    expect(await servers.ownLogin(restore)).toBeUndefined();
+    const creating = { SecretArn: 'arn:of:secret', SecretStatus: 'creating' };
+    describes.resolves({ DBInstances: [{ ...managed, MasterUserSecret: creating }] });
+    expect(await servers.ownLogin(restore)).toBeUndefined();
+    const resetting = { ...managed, DBInstanceStatus: 'resetting-master-credentials' };
+    describes.resolves({ DBInstances: [resetting] });
+    expect(await servers.ownLogin(restore)).toBeUndefined();
+    describes.resolves({ DBInstances: [managed] });
+    expect(await servers.ownLogin(restore)).toEqual({ user: 'master', secretArn: 'arn:of:secret' });
+    expect(rds.commandCalls(ModifyDBInstanceCommand).map(({ args }) => args[0].input)).toEqual([
+      {
+        DBInstanceIdentifier: identifier,
+        ManageMasterUserPassword: true,
+        ApplyImmediately: true,
+      },
+    ]);
+  });
+
+  it("is a cluster's own", async () => {
+    rds.on(DescribeDBClustersCommand).resolves({ DBClusters: [cluster] });
+    rds.on(ModifyDBClusterCommand).resolves({});
+    expect(await servers.ownLogin(clusterRestore)).toBeUndefined();
+    expect(rds).toHaveReceivedCommandWith(ModifyDBClusterCommand, {
+      DBClusterIdentifier: 'new',
+      ManageMasterUserPassword: true,
+    });
+  });
+
+  it('is never changed on a server of somebody else', async () => {
+    rds.on(DescribeDBInstancesCommand).resolves({ DBInstances: [{ ...managed, TagList: [] }] });
+    rds.on(DescribeDBClustersCommand).rejects(new DBClusterNotFoundFault(fault));
+    await expect(servers.ownLogin(restore)).rejects.toThrow(named('InstanceNotFound'));
+    await expect(servers.ownLogin(clusterRestore)).rejects.toThrow(named('InstanceNotFound'));
+    expect(rds).not.toHaveReceivedCommand(ModifyDBInstanceCommand);
+  });
+});
+
+describe('the servers that drills made', () => {
+  const name = 'orders-prod-drill-20261120t030000z';
+  const tags = [...Tags, { Key: 'holdfast:drill', Value: 'arn:of:execution' }];
+
+  it('are found by their tags and their names, on every page', async () => {
+    rds
+      .on(DescribeDBInstancesCommand)
+      .resolvesOnce({ DBInstances: [made, { ...made, TagList: tags }], Marker: 'more' })
+      .resolves({
+        DBInstances: [
+          { ...made, DBInstanceIdentifier: name, TagList: tags },
+          { ...made, DBInstanceIdentifier: `${name}-2`, TagList: [] },
+          { ...made, DBInstanceIdentifier: name, DBClusterIdentifier: 'c', TagList: tags },
+        ],
+      });
+    rds
+      .on(DescribeDBClustersCommand)
+      .resolves({ DBClusters: [{ ...cluster, DBClusterIdentifier: name, TagList: tags }] });
+    const found = await servers.listDrilled();
+    expect(found).toMatchObject([
+      {
+        name: { kind: 'instance', source: 'orders', target: { identifier: name, writer: null } },
+        executionArn: 'arn:of:execution',
+        status: 'creating',
+      },
+      { name: { kind: 'cluster', target: { identifier: name, writer: `${name}-1` } } },
+    ]);
+    expect(found).toHaveLength(2);
   });
 });
 

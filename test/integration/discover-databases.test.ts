@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makeDatabases } from '#adapters/databases.ts';
 import { classifyClientFailure } from '#domain/pg-errors.ts';
+import { quoteLiteral } from '#domain/restore/sql-tokens.ts';
+import { markAsRestored } from '#domain/restore/target-mark.ts';
 import { discoverDatabases } from '#functions/discover-databases.ts';
 import type { PostgresMajor } from '#local/postgres-server.ts';
 import { makeClients, makeDeps, makePlan, makePlans, makeRun } from '#test/fakes.ts';
@@ -63,7 +65,7 @@ describe.each<PostgresMajor>([15, 17, 18])('with PostgreSQL %i', (major) => {
   });
 
   /** Discovers as a role, and dumps each database with a real pg_dump as the same role. */
-  async function discoverAs(user: string, names: string[]) {
+  async function discoverAs(user: string, names: string[] | null) {
     const { host, port } = postgres.server;
     const plan = makePlan({ connection: { host, port, tls: { mode: 'disable' } } });
     const databases = makeDatabases({
@@ -161,6 +163,22 @@ describe.each<PostgresMajor>([15, 17, 18])('with PostgreSQL %i', (major) => {
       'the pattern hid* matches no database',
       'closed: the server does not tell its size',
     ]);
+  });
+
+  it('takes all but what a restore put beside its original, which it tells', async () => {
+    const copy = 'clean_restored_20261120t030000z_k3v9qd';
+    const comment = markAsRestored('orders/clean x', '20261120T030000Z-k3v9qd', "the clean's");
+    await postgres.query('postgres', `CREATE DATABASE ${copy}`);
+    await postgres.query('postgres', `COMMENT ON DATABASE ${copy} IS ${quoteLiteral(comment)}`);
+    try {
+      const { discovery } = await discoverAs('reader', null);
+      const names = discovery.databases.map(({ database }) => database);
+      expect(names).toContain('clean');
+      expect(names).not.toContain(copy);
+      expect(discovery.warnings).toContainEqual(expect.stringContaining(`${copy} is a copy`));
+    } finally {
+      await postgres.query('postgres', `DROP DATABASE ${copy}`);
+    }
   });
 
   it('warns of what pg_dump leaves out or cannot see', async () => {

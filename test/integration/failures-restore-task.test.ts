@@ -89,6 +89,53 @@ describe('a restore whose task is killed', () => {
     for (const name of made) await desk.query(`DROP DATABASE "${name}"`);
   }, 60_000);
 
+  it('says so of an existing database, whose data are there to stay', async () => {
+    await desk.query('CREATE DATABASE there');
+    const outcome = await desk.actAt('end', () => desk.signalTask('SIGKILL'), existing);
+    expectFailure(outcome, { error: 'TaskKilled', cause: 'exit code 137', left: 'kept' });
+    expect(alertText(outcome)).toContain('the database there was restored and checked to the end');
+    const count = 'SELECT count(*)::int AS rows FROM orders';
+    expect(await desk.query(count, 'there')).toEqual([{ rows: 3000 }]);
+    await desk.query('DROP DATABASE there');
+  }, 60_000);
+
+  it.each(['before the target is marked', 'data', 'end'] as const)(
+    'leaves no role that it made, unless all was done: %s',
+    async (moment) => {
+      await desk.query('CREATE ROLE leaver LOGIN; CREATE ROLE friend; GRANT friend TO leaver');
+      await desk.query('CREATE DATABASE left_behind');
+      await desk.query(
+        'CREATE TABLE kept AS SELECT 1 AS n; ALTER TABLE kept OWNER TO leaver',
+        'left_behind',
+      );
+      const { database, backupId } = await desk.backUp('left_behind');
+      await desk.query('DROP DATABASE left_behind');
+      await desk.query('DROP ROLE leaver');
+      const input = { database, backup: backupId, roles: { createMissing: true } };
+
+      const outcome = await desk.actAt(moment, () => desk.signalTask('SIGKILL'), input);
+
+      const left = {
+        'before the target is marked': 'nothing-left',
+        data: 'dropped',
+        end: 'kept',
+      } as const;
+      expectFailure(outcome, { error: 'TaskKilled', cause: 'exit code 137', left: left[moment] });
+      const roles = await desk.query(
+        `SELECT rolname AS name, shobj_description(oid, 'pg_authid') AS mark FROM pg_roles
+         WHERE rolname IN ('leaver', 'friend') ORDER BY 1`,
+      );
+      const friend = { name: 'friend', mark: null };
+      const leaver = { name: 'leaver', mark: null };
+      expect(roles).toEqual(moment === 'end' ? [friend, leaver] : [friend]);
+      const made = outcome.record?.restore.target.database ?? '';
+      await desk.query(`DROP DATABASE IF EXISTS "${made}"`);
+      await desk.query('DROP ROLE IF EXISTS leaver');
+      await desk.query('DROP ROLE friend');
+    },
+    60_000,
+  );
+
   it.each(['pre-data', 'data', 'post-data'] as const)(
     'leaves an existing database as empty as it was: %s',
     async (moment) => {

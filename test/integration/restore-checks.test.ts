@@ -6,6 +6,8 @@ import { archiveRoles } from '#domain/restore/archive-roles.ts';
 import { quoteIdentifier as q } from '#domain/restore/sql-tokens.ts';
 import { postgresMajors } from '#local/postgres-server.ts';
 import { checkRestored } from '#operations/restore/check-restored.ts';
+import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
+import { keepRoles } from '#operations/restore/created-roles.ts';
 import { requireRoles } from '#operations/restore/restore-roles.ts';
 import { runClient } from '#test/postgres.ts';
 import {
@@ -13,6 +15,7 @@ import {
   dropDatabases,
   dump,
   errorOf,
+  ID,
   load,
   PASSWORD,
   RESTORER,
@@ -113,6 +116,99 @@ describe.each(postgresMajors)('the roles of a restore on PostgreSQL %s', (major)
     // A second call finds nothing to do.
     expect(await require(RESTORER, {})).toEqual({ created: [], warnings: [] });
     await dropRoles();
+  });
+
+  describe('that it made', () => {
+    const target = () => targetOn(major, RESTORER);
+    const requireFor = (restoreId: string) =>
+      withSessionOn(target(), (session) =>
+        requireRoles(session, rolesOf(), HANDLING, async () => globals, restoreId),
+      );
+    const cleanUp = (restoreId = ID, keepOnFailure = false) =>
+      cleanUpTarget(target(), {
+        connection: target().connection,
+        restoreId,
+        target: { database: 'never made', mode: 'new' },
+        keepOnFailure,
+      });
+    const present = async () => {
+      const rows = await sql<{ name: string }>(
+        serverOf(major),
+        'postgres',
+        'SELECT rolname AS name FROM pg_roles WHERE rolname = ANY ($1) ORDER BY 1',
+        [[member, 'grp']],
+      );
+      return rows.map(({ name }) => name);
+    };
+    const restored = () => withSessionOn(target(), (session) => keepRoles(session, ID));
+
+    it('go when the restore fails, those of an earlier try too, and of no other restore', async () => {
+      expect((await requireFor(ID)).created).toEqual([member, 'grp']);
+      expect((await requireFor(ID)).created).toEqual(['grp', member]);
+      expect(await cleanUp('another')).toMatchObject({ status: 'nothing-left' });
+      expect(await present()).toEqual(['grp', member]);
+
+      // With nothing else of the restore to look at, nobody can want them.
+      const { status, detail } = await cleanUp(ID, true);
+      expect({ status, detail }).toEqual({
+        status: 'nothing-left',
+        detail: expect.stringMatching(/; the roles that it made were dropped: grp, "mem"ber \d+"$/),
+      });
+      expect(await present()).toEqual([]);
+      expect(await cleanUp()).toMatchObject({
+        status: 'nothing-left',
+        detail: expect.not.stringContaining('role'),
+      });
+    });
+
+    it('stay when it has ended well, whoever cleans up then', async () => {
+      await requireFor(ID);
+      expect(await restored()).toEqual([]);
+      expect(await cleanUp()).toMatchObject({ status: 'nothing-left' });
+      expect(await present()).toEqual(['grp', member]);
+      await dropRoles();
+    });
+
+    it('stay where they own something by now, and are named with what', async () => {
+      const server = serverOf(major);
+      await requireFor(ID);
+      await sql(
+        server,
+        'postgres',
+        `CREATE TABLE public.theirs (id int); ALTER TABLE public.theirs OWNER TO ${q(member)}`,
+      );
+      const { status, detail } = await cleanUp();
+      expect(status).toBe('kept');
+      expect(detail).toContain(`"${member}" (`);
+      expect(detail).toContain('owner of table public.theirs');
+      expect(detail).toContain('the roles that it made were dropped: grp');
+      expect(await present()).toEqual([member]);
+      await sql(server, 'postgres', 'DROP TABLE public.theirs');
+      expect(await cleanUp()).toMatchObject({ status: 'nothing-left' });
+      expect(await present()).toEqual([]);
+    });
+
+    it('stay where somebody is logged in as one', async () => {
+      const server = serverOf(major);
+      await requireFor(ID);
+      await sql(server, 'postgres', `ALTER ROLE ${q(member)} PASSWORD '${PASSWORD}'`);
+      const { databases, connection } = targetOn(major, member);
+      const session = await databases.connect(connection, 'postgres');
+      const { status, detail } = await cleanUp();
+      await session.close();
+      expect(status).toBe('kept');
+      expect(detail).toContain('somebody is logged in as it (1 sessions)');
+      await expect.poll(async () => (await cleanUp()).status).toBe('nothing-left');
+      expect(await present()).toEqual([]);
+    });
+
+    it('stay where another restore has found and needs them', async () => {
+      await requireFor(ID);
+      expect(await requireFor('another')).toEqual({ created: [], warnings: [] });
+      expect(await cleanUp()).toMatchObject({ status: 'nothing-left' });
+      expect(await present()).toEqual(['grp', member]);
+      await dropRoles();
+    });
   });
 
   it('are not made at all when one of them cannot be', async () => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TargetMode } from '#contracts/restore.ts';
 import { quoteIdentifier as q, quoteLiteral } from '#domain/restore/sql-tokens.ts';
-import { markInProgress } from '#domain/restore/target-mark.ts';
-import { postgresMajors } from '#local/postgres-server.ts';
+import { markInProgress, markOfRole } from '#domain/restore/target-mark.ts';
+import { type PostgresServer, postgresMajors } from '#local/postgres-server.ts';
 import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
 import { draftName } from '#operations/restore/marked-database.ts';
 import {
@@ -55,6 +55,17 @@ function requestOf(
     roles: { noOwner: false },
     ...changes,
   };
+}
+
+/** As one that the restore made. */
+async function makeRole(server: PostgresServer): Promise<void> {
+  await sql(server, 'postgres', `CREATE ROLE made; COMMENT ON ROLE made IS '${markOfRole(ID)}'`);
+}
+
+async function expectRoleKept(server: PostgresServer): Promise<void> {
+  const mark = `SELECT shobj_description(oid, 'pg_authid') AS mark FROM pg_authid`;
+  expect(await sql(server, 'postgres', `${mark} WHERE rolname = 'made'`)).toEqual([{ mark: null }]);
+  await sql(server, 'postgres', 'DROP ROLE made');
 }
 
 function cleanUp(target: Target, mode: TargetMode, database = HOSTILE, restoreId = ID) {
@@ -134,7 +145,9 @@ describe.each(postgresMajors)('a new database on PostgreSQL %s', (major) => {
     const target = targetOn(major);
     const request = requestOf(target, contents);
     await prepareTarget(target, request);
+    await makeRole(target.server);
     const warnings = await markRestored(target, { ...request, origin: 'orders/shop 2026' });
+    await expectRoleKept(target.server);
 
     expect(warnings).toEqual([]);
     const [original, restored] = [await propertiesOf(source), await propertiesOf(HOSTILE)];
@@ -513,9 +526,31 @@ describe.each(postgresMajors)('an existing database on PostgreSQL %s', (major) =
 
     expect(second.before).toEqual(first.before);
     expect(await schemaOf(server, database)).toBe(before);
+  });
+
+  it('that was restored to the end keeps its comment and its data, also when the task is then killed', async () => {
+    const target = targetOn(major);
+    const server = await makeExisting('postgres');
+    const request = requestOf(target, contents, { mode: 'existing', database });
+    await prepareTarget(target, request);
+    await sql(server, database, 'CREATE TABLE restored (id int)');
+    await makeRole(server);
     await markRestored(target, { ...request, origin: 'x' });
-    expect(await commentOf(server, database)).toBe('for "tests"');
-    expect(await cleanUp(target, 'existing', database)).toMatchObject({ status: 'nothing-left' });
+    await expectRoleKept(server);
+
+    expect(await commentOf(server, database)).toBe(
+      `for "tests"\nrestored by Holdfast from x (restore ${ID})`,
+    );
+    const cleaned = await cleanUp(target, 'existing', database);
+    expect(cleaned.status).toBe('kept');
+    expect(cleaned.detail).toMatch(/was restored and checked to the end$/);
+    expect(await sql(server, database, 'SELECT count(*)::int AS rows FROM restored')).toEqual([
+      { rows: 0 },
+    ]);
+    // Not of another restore.
+    expect(await cleanUp(target, 'existing', database, 'another')).toMatchObject({
+      status: 'nothing-left',
+    });
   });
 
   it('that has objects is refused with what was found, and stays as it is', async () => {

@@ -101,7 +101,7 @@ describe('restoring a whole database through the real state machine, functions a
     await drop(database);
   }, 60_000);
 
-  it('fills an empty database that is there, and leaves its own comment on it', async () => {
+  it('fills an empty database that is there, and adds to its comment where the data came from', async () => {
     await query('postgres', 'CREATE DATABASE waiting TEMPLATE template0');
     await query('postgres', "COMMENT ON DATABASE waiting IS 'mine'");
     const target = { mode: 'existing', database: 'waiting' };
@@ -110,7 +110,11 @@ describe('restoring a whole database through the real state machine, functions a
     expect(await contentsOf('waiting')).toEqual(original);
     const comment = "SELECT shobj_description(oid, 'pg_database') AS c FROM pg_database";
     expect(await query('postgres', `${comment} WHERE datname = 'waiting'`)).toEqual([
-      { c: 'mine' },
+      {
+        c: expect.stringMatching(
+          /^mine\nrestored by Holdfast from orders\/shop \S+ \(restore \S+\)$/,
+        ),
+      },
     ]);
     await drop('waiting');
   }, 60_000);

@@ -53,7 +53,7 @@ afterAll(() => rm(out, { recursive: true, force: true }));
 
 describe('npm start without arguments', () => {
   it(
-    'backs up the sample database and ends with one JSON document',
+    'backs up the sample database, drills it, and ends with one JSON document',
     async () => {
       const directory = join(out, 'sample');
       const end = await start(['--json', '--out', directory]);
@@ -64,7 +64,15 @@ describe('npm start without arguments', () => {
       expect(document.error).toBeNull();
       expect(document.snapshot?.status).toBe('available');
       expect(document.retention?.status).toBe('applied');
-      expect(document.notifications).toHaveLength(1);
+      expect(document.notifications.map(({ status }) => status)).toEqual(['SUCCEEDED', 'PASSED']);
+      expect(document.drill).toMatchObject({ status: 'PASSED', error: null });
+      expect(document.drill?.databases.map(({ database }) => database).sort()).toEqual([
+        'audit',
+        'shop',
+      ]);
+      expect(end.stderr).toMatch(
+        /^ {2}drill {6}PASSED: .*; RTO .* of 4 h 0 min, RPO .* of 24 h 0 min$/m,
+      );
       expect(document.backups.map(({ database }) => database).sort()).toEqual(['audit', 'shop']);
       const shop = document.backups.find(({ database }) => database === 'shop');
       const rows = Object.values(shop?.rows ?? {}).reduce((sum, count) => sum + count, 0);
@@ -127,8 +135,9 @@ describe("npm start with a user's own server", () => {
     'takes the password from PGPASSWORD, and every database with --all-databases',
     async () => {
       const args = ['--json', '--out', join(out, 'all'), '--all-databases', '--url', url(false)];
-      const end = await start(args, { PGPASSWORD: password });
+      const end = await start([...args, '--no-drill'], { PGPASSWORD: password });
       expect(end.exitCode, end.stderr).toBe(0);
+      expect(documentOf(end).drill).toBeNull();
       const names = documentOf(end).backups.map((backup) => backup.database);
       expect(names.sort()).toEqual([database, 'postgres'].sort());
     },
@@ -161,6 +170,42 @@ describe("npm start with a user's own server", () => {
       expect(byName).toEqual(['closed FAILED', 'own SUCCEEDED']);
       expect(JSON.stringify(document.error)).toContain('AuthenticationFailed');
       expect(document.backups.map((backup) => backup.database)).toContain(database);
+    },
+    LIMIT_MILLISECONDS,
+  );
+
+  it(
+    'ends with 1 when the drill finds what the plan did not expect, and says what and why',
+    async () => {
+      const { host, port } = postgres.server;
+      const plan = join(out, 'drill.yml');
+      const expectation =
+        '{ name: enough, query: SELECT count(*) FROM notes, expect: { atLeast: 5000 } }';
+      await writeFile(
+        plan,
+        [
+          'version: 1',
+          'sources:',
+          '  own:',
+          '    engine: { type: postgres }',
+          `    connection: { host: ${host}, port: ${port}, user: me, auth: { type: secret, secretId: me }, tls: { mode: disable } }`,
+          `    databases: [${JSON.stringify(database)}]`,
+          `    drill: { smokeQueries: [${expectation}] }`,
+          '',
+        ].join('\n'),
+      );
+      const args = ['--json', '--out', join(out, 'drilled'), '--config', plan];
+      const end = await start(args, { PGPASSWORD: password });
+
+      expect(end.exitCode, end.stderr).toBe(1);
+      const document = documentOf(end);
+      expect(document.backups).toHaveLength(1);
+      expect(document).toMatchObject({
+        status: 'FAILED',
+        error: { name: 'DrillFailed' },
+        drill: { status: 'FAILED' },
+      });
+      expect(end.stderr).toMatch(/^ +data: .*: smoke-query: /m);
     },
     LIMIT_MILLISECONDS,
   );

@@ -1,9 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type * as z from 'zod';
+import { describe, expect, it } from 'vitest';
+import { WriteReportEvent } from '#contracts/report.ts';
 import {
   ApplyRetentionEvent,
   CheckSnapshotEvent,
@@ -17,17 +13,11 @@ import {
 } from '#contracts/workflow.ts';
 import { outcomeOf, summarizeRun } from '#domain/run-summary.ts';
 import { errorCatalogue } from '#errors';
-import { type ControlPlane, startControlPlane } from '#local/control-plane/control-plane.ts';
 import { MAX_PAYLOAD_BYTES } from '#local/control-plane/state-errors.ts';
-import type { ExecutionEvent } from '#local/control-plane/step-functions.ts';
 import { makeRun, makeSnapshotState, makeVerifiedDatabase } from '#test/fakes.ts';
-import { everyState, type StateMachine } from '../../scripts/check-state-machine.ts';
+import { fault, type Script, useScriptedMachine } from '#test/scripted-machine.ts';
+import { everyState } from '../../scripts/check-state-machine.ts';
 import { readStatesTable, retriedEverywhere } from './states-table.ts';
-
-/** The committed state machine in the local interpreter; the functions are scripts by state name. */
-const backup = JSON.parse(
-  readFileSync(new URL('../../statemachines/backup.asl.json', import.meta.url), 'utf8'),
-) as StateMachine;
 
 /** Every payload that a state sends is held against what its function parses. */
 const contracts = {
@@ -39,9 +29,9 @@ const contracts = {
   'Apply Retention': ApplyRetentionEvent,
   Notify: NotifyEvent,
   'Notify Failure': NotifyEvent,
+  'Write Report': WriteReportEvent,
 } as const;
 type TaskState = keyof typeof contracts;
-type Script = { [S in TaskState]?: (payload: z.infer<(typeof contracts)[S]>) => unknown };
 
 const retention: RetentionResult = {
   status: 'applied',
@@ -56,7 +46,7 @@ const retention: RetentionResult = {
 const judge = (event: NotifyEvent) => outcomeOf(summarizeRun(event, new Date()), null);
 
 /** A run in which everything works: a snapshot and the database `shop`. */
-const allGood: Required<Script> = {
+const allGood: Script<typeof contracts> = {
   'Plan Backup': () => makePlanned(),
   'Create Snapshot': () => makeSnapshotState(),
   'Check Snapshot': () => makeSnapshotState(),
@@ -66,6 +56,7 @@ const allGood: Required<Script> = {
   'Apply Retention': () => retention,
   Notify: judge,
   'Notify Failure': judge,
+  'Write Report': () => ({ reportKey: 'reports/report.html', copyKey: null, level: 'green' }),
 };
 
 interface PlanChanges {
@@ -98,88 +89,24 @@ function makeDiscovery(databases: readonly string[]): Discovery {
   };
 }
 
-/** Of the class that functions raise, as far as Step Functions can see it: by its name. */
-function fault(name: string, message = `${name} happened`): Error {
-  return Object.assign(new Error(message), { name });
-}
-
-const call = (operation: string, input: object) =>
-  plane.stepFunctions.operations[operation]?.(input) as Promise<object>;
-const succeed = (taskToken: string, output: unknown) =>
-  call('SendTaskSuccess', { taskToken, output: JSON.stringify(output) });
-const fail = (taskToken: string, error: string, cause: string) =>
-  call('SendTaskFailure', { taskToken, error, cause });
-
-let plane: ControlPlane;
-let machine: string;
-let directory: string;
-let runs = 0;
-const scriptOf = new Map<string, { script: Required<Script>; calls: Call[] }>();
-const eventsOf = new Map<string, ExecutionEvent[]>();
-/** By every test of this file. */
-const everEntered = new Set<string>();
-
-interface Call {
-  readonly state: TaskState;
-  readonly payload: unknown;
-}
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'holdfast-states-'));
-  plane = await startControlPlane({
-    workDirectory: directory,
-    // Half a minute becomes three milliseconds.
-    waitScale: 0.0001,
-    onExecutionEvent: (event) => eventsOf.get(event.executionArn)?.push(event),
-  });
-  const handlers = Object.keys(contracts).map((state) => [
-    state,
-    (payload: unknown) => perform(state as TaskState, payload),
-  ]);
-  machine = plane.stepFunctions.registerStateMachine({
-    name: 'backup',
-    definition: backup,
-    handlers: Object.fromEntries(handlers),
-  });
+const {
+  definition: backup,
+  run,
+  tokens,
+  everEntered,
+} = useScriptedMachine({
+  name: 'backup',
+  contracts,
+  allGood,
+  input: { source: 'orders' },
+  executionOf: (event) => ('executionArn' in event ? event.executionArn : event.run.executionArn),
+  complete: (state, result, executionArn) => {
+    if (state !== 'Plan Backup') return result;
+    const planned = result as PlannedRun;
+    return { ...planned, run: { ...planned.run, executionArn } };
+  },
 });
-
-afterAll(async () => {
-  await plane.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-/** One call of a function: finds the script of the execution that makes it. */
-async function perform(state: TaskState, payload: unknown): Promise<unknown> {
-  const event = contracts[state].parse(payload);
-  const executionArn = 'executionArn' in event ? event.executionArn : event.run.executionArn;
-  const current = scriptOf.get(executionArn);
-  if (!current) throw new Error(`there is no script for ${executionArn}`);
-  current.calls.push({ state, payload });
-  const result = await (current.script[state] as (event: unknown) => unknown)(event);
-  if (state !== 'Plan Backup') return result;
-  const planned = result as PlannedRun;
-  return { ...planned, run: { ...planned.run, executionArn } };
-}
-
-/** Runs `{"source":"orders"}` with the script's functions in the place of those that work. */
-async function run(script: Script = {}) {
-  runs += 1;
-  const name = `run-${runs}`;
-  const arn = `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
-  const calls: Call[] = [];
-  const events: ExecutionEvent[] = [];
-  scriptOf.set(arn, { script: { ...allGood, ...script }, calls });
-  eventsOf.set(arn, events);
-  plane.stepFunctions.startExecution(machine, { source: 'orders' }, name);
-  const { status, error, cause } = await plane.stepFunctions.executionEnded(arn);
-  const entered = events.flatMap((event) => (event.type === 'StateEntered' ? [event.state] : []));
-  for (const state of entered) everEntered.add(state);
-  const payloadsOf = <S extends TaskState>(state: S) =>
-    calls
-      .filter((made) => made.state === state)
-      .map(({ payload }) => payload as z.infer<(typeof contracts)[S]>);
-  return { status, error, cause, entered, events, payloadsOf };
-}
+const { succeed, fail } = tokens;
 
 /** What a Catch leaves behind of an error that a function threw. */
 const failureOf = (error: string) => ({
@@ -193,9 +120,10 @@ describe('a run in which everything works', () => {
 
     expect(ran).toMatchObject({ status: 'SUCCEEDED', error: undefined });
     expect(ran.entered.slice(0, 2)).toEqual(['Plan Backup', 'Back Up']);
-    expect(ran.entered.slice(-4)).toEqual([
+    expect(ran.entered.slice(-5)).toEqual([
       'Apply Retention',
       'Notify',
+      'Write Report',
       'Everything Verified?',
       'Backup Verified',
     ]);
@@ -430,7 +358,13 @@ describe('the end of a run', () => {
     });
 
     expect(ran).toMatchObject({ status: 'FAILED', error: 'UnknownSource' });
-    expect(ran.entered).toEqual(['Plan Backup', 'Notify Failure', 'Backup Failed']);
+    expect(ran.entered).toEqual([
+      'Plan Backup',
+      'Notify Failure',
+      'Write Report',
+      'Everything Verified?',
+      'Backup Failed',
+    ]);
     expect(ran.payloadsOf('Notify Failure')).toEqual([
       {
         executionArn: expect.stringContaining(':execution:backup:'),
@@ -450,6 +384,23 @@ describe('the end of a run', () => {
       cause: '2 of 3 databases',
     });
     expect(ran.entered.at(-1)).toBe('Backup Failed');
+  });
+
+  it('is as it was when the report could not be written', async () => {
+    const failing = () => {
+      throw fault('AccessDenied');
+    };
+    const good = await run({ 'Write Report': failing });
+    expect(good.status).toBe('SUCCEEDED');
+    expect(good.entered.slice(-3)).toEqual([
+      'Report Failed',
+      'Everything Verified?',
+      'Backup Verified',
+    ]);
+
+    const outcome = { status: 'FAILED', error: 'BackupIncomplete', cause: '', summaryKey: null };
+    const bad = await run({ Notify: () => outcome, 'Write Report': failing });
+    expect(bad).toMatchObject({ status: 'FAILED', error: 'BackupIncomplete' });
   });
 
   it.each(['Notify', 'Notify Failure'] as const)(
@@ -491,7 +442,7 @@ describe('a dump that falls silent', () => {
       'Dump Database': ({ taskToken }) => {
         beating = setInterval(() => {
           // The last one comes after the end of the wait, and is refused.
-          call('SendTaskHeartbeat', { taskToken }).catch(() => clearInterval(beating));
+          tokens.heartbeat(taskToken).catch(() => clearInterval(beating));
         }, 50);
       },
     });
@@ -550,7 +501,7 @@ describe('a run of many databases', () => {
 });
 
 /** What makes a run come to a state that one in which everything works passes by. */
-const leadingTo: { [S in TaskState]?: Script } = {
+const leadingTo: { [S in TaskState]?: Partial<Script<typeof contracts>> } = {
   'Check Snapshot': { 'Create Snapshot': () => makeSnapshotState({ status: 'creating' }) },
   'Notify Failure': {
     'Plan Backup': () => {
@@ -564,6 +515,8 @@ const table = readStatesTable('backup');
 describe.each(table)('$state, as docs/states.md says,', ({ state, alsoRetried, failureGoesTo }) => {
   const task = state as TaskState;
   const retried = [...retriedEverywhere, ...alsoRetried];
+  // A run is as good as it was without its report.
+  const status = state === 'Write Report' ? 'SUCCEEDED' : 'FAILED';
   const retriers = [...everyState(backup)].find(({ name }) => name === state)?.state.Retry ?? [];
 
   const failingWith = async (error: string) => {
@@ -600,7 +553,7 @@ describe.each(table)('$state, as docs/states.md says,', ({ state, alsoRetried, f
       retried.map((error) => ({
         error,
         tries: 1 + attemptsOf(error),
-        status: 'FAILED',
+        status,
         caught: true,
       })),
     );
@@ -611,7 +564,7 @@ describe.each(table)('$state, as docs/states.md says,', ({ state, alsoRetried, f
     const others = [...errorCatalogue.keys(), 'TypeError'].filter((it) => !retried.includes(it));
     expect(others.length).toBeGreaterThan(30);
     expect(await Promise.all(others.map(failingWith))).toEqual(
-      others.map((error) => ({ error, tries: 1, status: 'FAILED', caught: true })),
+      others.map((error) => ({ error, tries: 1, status, caught: true })),
     );
   });
 });

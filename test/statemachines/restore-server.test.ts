@@ -1,8 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type * as z from 'zod';
 import {
   CheckRestoredServerEvent,
@@ -13,15 +9,10 @@ import {
   ServerRestoreEvent,
 } from '#contracts/restore-server.ts';
 import { errorCatalogue } from '#errors';
-import { type ControlPlane, startControlPlane } from '#local/control-plane/control-plane.ts';
 import { makeServerRestore } from '#test/fakes.ts';
-import { everyState, functionOf, type StateMachine } from '../../scripts/check-state-machine.ts';
+import { fault, type Script, useScriptedMachine } from '#test/scripted-machine.ts';
+import { everyState, functionOf } from '../../scripts/check-state-machine.ts';
 import { readStatesTable, retriedEverywhere } from './states-table.ts';
-
-/** The committed state machine in the local interpreter; the functions are scripts by state name. */
-const definition = JSON.parse(
-  readFileSync(new URL('../../statemachines/restore-server.asl.json', import.meta.url), 'utf8'),
-) as StateMachine;
 
 /** Every payload that a state sends is held against what its function parses. */
 const contracts = {
@@ -35,7 +26,6 @@ const contracts = {
   'Notify Server Restore Not Planned': NotifyServerRestoreEvent,
 } as const;
 type TaskState = keyof typeof contracts;
-type Script = { [S in TaskState]?: (payload: z.infer<(typeof contracts)[S]>) => unknown };
 
 const restore = makeServerRestore();
 
@@ -68,7 +58,7 @@ const judge = ({ failure }: z.infer<typeof NotifyServerRestoreEvent>) => ({
   summaryKey: null,
 });
 
-const allGood: Required<Script> = {
+const allGood: Script<typeof contracts> = {
   'Plan Server Restore': () => ({ restore }),
   'Restore Server': () => makeServer({ status: 'creating', host: null, port: null }),
   'Check Restored Server': () => makeServer(),
@@ -79,77 +69,16 @@ const allGood: Required<Script> = {
   'Notify Server Restore Not Planned': judge,
 };
 
-/** Of the class that functions raise, as far as Step Functions can see it: by its name. */
-function fault(name: string): Error {
-  return Object.assign(new Error(`${name} happened`), { name });
-}
-
-let plane: ControlPlane;
-let machine: string;
-let directory: string;
-interface Run {
-  readonly script: Required<Script>;
-  readonly calls: { readonly state: TaskState; readonly payload: unknown }[];
-  readonly entered: string[];
-}
-/** By execution, as several go on at once. */
-const runs = new Map<string, Run>();
-const everEntered = new Set<string>();
-let count = 0;
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'holdfast-server-states-'));
-  plane = await startControlPlane({
-    workDirectory: directory,
-    waitScale: 0.0001,
-    onExecutionEvent: (event) => {
-      if (event.type === 'StateEntered') runs.get(event.executionArn)?.entered.push(event.state);
-    },
-  });
-  machine = plane.stepFunctions.registerStateMachine({
-    name: 'restore-server',
-    definition: definition as never,
-    handlers: Object.fromEntries(
-      Object.keys(contracts).map((state) => [
-        state,
-        (payload: unknown) => perform(state as TaskState, payload),
-      ]),
-    ),
-  });
+const { definition, run, everEntered } = useScriptedMachine({
+  name: 'restore-server',
+  contracts,
+  allGood,
+  input: { source: 'orders', snapshot: 'latest' },
+  executionOf: (event) =>
+    'executionArn' in event ? event.executionArn : event.restore.executionArn,
+  complete: (state, result, executionArn) =>
+    state === 'Plan Server Restore' ? { restore: { ...restore, executionArn } } : result,
 });
-
-afterAll(async () => {
-  await plane.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-/** One call of a function: finds the script of the execution that makes it. */
-async function perform(state: TaskState, payload: unknown): Promise<unknown> {
-  const event = contracts[state].parse(payload);
-  const arn = 'executionArn' in event ? event.executionArn : event.restore.executionArn;
-  const current = runs.get(arn);
-  if (!current) throw new Error(`there is no script for ${arn}`);
-  current.calls.push({ state, payload });
-  const result = await (current.script[state] as (event: unknown) => unknown)(event);
-  if (state !== 'Plan Server Restore') return result;
-  return { restore: { ...restore, executionArn: arn } };
-}
-
-async function run(script: Script = {}) {
-  count += 1;
-  const name = `run-${count}`;
-  const arn = `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
-  const current: Run = { script: { ...allGood, ...script }, calls: [], entered: [] };
-  runs.set(arn, current);
-  plane.stepFunctions.startExecution(machine, { source: 'orders', snapshot: 'latest' }, name);
-  const { status, error, cause } = await plane.stepFunctions.executionEnded(arn);
-  for (const state of current.entered) everEntered.add(state);
-  const payloadsOf = <S extends TaskState>(state: S) =>
-    current.calls
-      .filter((made) => made.state === state)
-      .map(({ payload }) => payload as z.infer<(typeof contracts)[S]>);
-  return { status, error, cause, entered: current.entered, payloadsOf };
-}
 
 describe('a restore in which everything works', () => {
   it('waits for its server, looks into it, and says so', async () => {
@@ -271,7 +200,7 @@ const table = [
 ] as const;
 
 /** What makes a run come to a state that one in which everything works passes by. */
-const leadingTo: { [S in TaskState]?: Script } = {
+const leadingTo: { [S in TaskState]?: Partial<Script<typeof contracts>> } = {
   'Clean Up Server': {
     'Restore Server': () => {
       throw fault('ServerRestoreFailed');

@@ -1,8 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type * as z from 'zod';
 import {
   CleanUpRestoreEvent,
@@ -13,15 +9,9 @@ import {
   type RestoredDatabase,
   RetrieveArchiveEvent,
 } from '#contracts/restore.ts';
-import { type ControlPlane, startControlPlane } from '#local/control-plane/control-plane.ts';
 import { makePlannedRestore } from '#test/fakes.ts';
-import type { StateMachine } from '../../scripts/check-state-machine.ts';
+import { fault, type Script, useScriptedMachine } from '#test/scripted-machine.ts';
 import { readStatesTable } from './states-table.ts';
-
-/** The committed state machine in the local interpreter; the functions are scripts by state name. */
-const definition = JSON.parse(
-  readFileSync(new URL('../../statemachines/restore.asl.json', import.meta.url), 'utf8'),
-) as StateMachine;
 
 /** Every payload that a state sends is held against what its function parses. */
 const contracts = {
@@ -34,8 +24,6 @@ const contracts = {
   'Notify Restore Failure After Clean Up': NotifyRestoreEvent,
   'Notify Restore Not Planned': NotifyRestoreEvent,
 } as const;
-type TaskState = keyof typeof contracts;
-type Script = { [S in TaskState]?: (payload: z.infer<(typeof contracts)[S]>) => unknown };
 
 const restored: RestoredDatabase = {
   database: 'shop_restored',
@@ -56,10 +44,10 @@ const judge = ({ failure }: z.infer<typeof NotifyRestoreEvent>) => ({
   summaryKey: null,
 });
 
-const allGood: Required<Script> = {
+const allGood: Script<typeof contracts> = {
   'Plan Restore': () => makePlanned(),
-  'Retrieve Archive': ({ taskToken }) => succeed(taskToken, { retrieved: true }),
-  'Restore Database': ({ taskToken }) => succeed(taskToken, restored),
+  'Retrieve Archive': ({ taskToken }) => tokens.succeed(taskToken, { retrieved: true }),
+  'Restore Database': ({ taskToken }) => tokens.succeed(taskToken, restored),
   'Clean Up Restore': () => ({ status: 'dropped', detail: '' }),
   'Notify Restore': judge,
   'Notify Restore Failure': judge,
@@ -80,71 +68,14 @@ function makePlanned({ inGlacier = false, timeoutSeconds = 3600 } = {}): Planned
   };
 }
 
-/** Of the class that functions raise, as far as Step Functions can see it: by its name. */
-function fault(name: string): Error {
-  return Object.assign(new Error(`${name} happened`), { name });
-}
-
-const call = (operation: string, input: object) =>
-  plane.stepFunctions.operations[operation]?.(input) as Promise<object>;
-const succeed = (taskToken: string, output: unknown) =>
-  call('SendTaskSuccess', { taskToken, output: JSON.stringify(output) });
-const fail = (taskToken: string, error: string, cause: string) =>
-  call('SendTaskFailure', { taskToken, error, cause });
-
-let plane: ControlPlane;
-let machine: string;
-let directory: string;
-let script: Required<Script> = allGood;
-let calls: { state: TaskState; payload: unknown }[] = [];
-let entered: string[] = [];
-const everEntered = new Set<string>();
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'holdfast-restore-states-'));
-  plane = await startControlPlane({
-    workDirectory: directory,
-    waitScale: 0.0001,
-    timeoutScale: 0.001,
-    onExecutionEvent: (event) => {
-      if (event.type === 'StateEntered') entered.push(event.state);
-    },
-  });
-  machine = plane.stepFunctions.registerStateMachine({
-    name: 'restore',
-    definition: definition as never,
-    handlers: Object.fromEntries(
-      Object.entries(contracts).map(([state, contract]) => [
-        state,
-        async (payload: unknown) => {
-          calls.push({ state: state as TaskState, payload });
-          return (script[state as TaskState] as (event: unknown) => unknown)(
-            contract.parse(payload),
-          );
-        },
-      ]),
-    ),
-  });
+const { run, tokens, everEntered } = useScriptedMachine({
+  name: 'restore',
+  contracts,
+  allGood,
+  input: { source: 'orders', database: 'shop' },
+  plane: { timeoutScale: 0.001 },
 });
-
-afterAll(async () => {
-  await plane.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-async function run(changes: Script = {}) {
-  script = { ...allGood, ...changes };
-  calls = [];
-  entered = [];
-  const arn = plane.stepFunctions.startExecution(machine, { source: 'orders', database: 'shop' });
-  const { status, error, cause } = await plane.stepFunctions.executionEnded(arn);
-  for (const state of entered) everEntered.add(state);
-  const payloadsOf = <S extends TaskState>(state: S) =>
-    calls
-      .filter((made) => made.state === state)
-      .map(({ payload }) => payload as z.infer<(typeof contracts)[S]>);
-  return { status, error, cause, entered, payloadsOf };
-}
+const { succeed, fail } = tokens;
 
 describe('a restore in which everything works', () => {
   it('goes from the plan to the task to the alert', async () => {

@@ -28,6 +28,7 @@ export const RECORD: DeploymentRecord = {
     backup: arn('backup'),
     restore: arn('restore'),
     restoreServer: arn('restore-server'),
+    drill: arn('drill'),
   },
   clusterArn: `arn:aws:ecs:eu-west-1:${ACCOUNT}:cluster/holdfast-test`,
   taskDefinitions: {},

@@ -3,10 +3,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
+import { DrillRecord } from '#contracts/drill.ts';
 import { RestoreRecord } from '#contracts/restore.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
 import { SourcePlan } from '#contracts/source-plan.ts';
-import { parseBackupKey, runSummaryKey } from '#domain/names.ts';
+import { drillRecordKey, makeBackupId, parseBackupKey, runSummaryKey } from '#domain/names.ts';
 import { dataOfServer } from '#local/cluster-snapshots.ts';
 import type { ExecutionView } from '#local/control-plane/step-functions.ts';
 import { type PostgresMajor, type PostgresServer, startPostgres } from '#local/postgres-server.ts';
@@ -37,6 +38,16 @@ export interface Pipeline {
   run(input?: Record<string, unknown>): Promise<RunOutcome>;
   /** Restores `{"source":"orders","database":"shop", …}` to the end. */
   restore(input?: Record<string, unknown>): Promise<RestoreOutcome>;
+  /** Drills `{"source":"orders", …}` to the end. */
+  drill(input?: Record<string, unknown>): Promise<DrillOutcome>;
+}
+
+export interface DrillOutcome {
+  readonly execution: ExecutionView;
+  /** Undefined when the drill failed before it was planned. */
+  readonly record: DrillRecord | undefined;
+  /** Alerts that were sent meanwhile. */
+  readonly alerts: Stack['plane']['sns']['messages'];
 }
 
 export interface RestoreOutcome {
@@ -140,7 +151,22 @@ async function startPipeline(directory: string, options: PipelineOptions): Promi
       const record = await readRestoreRecord(stack, execution);
       return { execution, record, alerts: stack.plane.sns.messages.slice(before) };
     },
+    async drill(input = {}) {
+      const before = stack.plane.sns.messages.length;
+      const execution = await stack.drill({ source: 'orders', ...input });
+      const record = await readDrillRecord(stack, execution);
+      return { execution, record, alerts: stack.plane.sns.messages.slice(before) };
+    },
   };
+}
+
+async function readDrillRecord(
+  { objects }: Stack,
+  { startDate, executionArn }: ExecutionView,
+): Promise<DrillRecord | undefined> {
+  const drillId = makeBackupId(startDate, executionArn);
+  const found = await objects.get(drillRecordKey({ source: 'orders', drillId }));
+  return found && DrillRecord.parse(JSON.parse(String(found.body)));
 }
 
 async function readRestoreRecord(

@@ -63,14 +63,14 @@ describe('an inventory', () => {
 describe('the order of deletion', () => {
   it('takes the proof of every backup before the data of any', () => {
     const { databases } = takeInventory('orders', [
-      ...objectsOf('shop', '2026-11-18', whole),
+      ...objectsOf('shop', '2026-11-18', [...whole, 'drilled.json']),
       ...objectsOf('shop', '2026-11-19', [...whole, 'quarantine.json']),
     ]);
     const files = deletionPhases(databases.get('shop') ?? []).map((keys) =>
       keys.map((key) => key.split('/').at(-1)),
     );
     expect(files).toEqual([
-      ['verification.json', 'verification.json'],
+      ['verification.json', 'verification.json', 'drilled.json'],
       ['manifest.json', 'manifest.json'],
       ['archive.dump', 'toc.dump', 'globals.sql', 'archive.dump', 'toc.dump', 'globals.sql'],
       ['quarantine.json'],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DatabaseSelection } from '#contracts/source-plan.ts';
 import { selectDatabases } from '#domain/database-selection.ts';
+import { markAsRestored, markInProgress } from '#domain/restore/target-mark.ts';
 
 const SERVER = ['billing', 'orders', 'orders_eu', 'orders_us', 'postgres', 'rdsadmin'];
 const select = (selection: DatabaseSelection, asked: string[] | null = null, server = SERVER) =>
@@ -36,7 +37,7 @@ describe('the databases of a run', () => {
       ['orders', 'orders_eu', 'orders_us', 'postgres'],
     ],
   ])('follow %s', (_, selection, names) => {
-    expect(select(selection)).toEqual({ names, missing: [], unmatched: [] });
+    expect(select(selection)).toEqual({ names, missing: [], unmatched: [], copies: [] });
   });
 
   it('tell names that do not exist from patterns that match nothing', () => {
@@ -44,6 +45,7 @@ describe('the databases of a run', () => {
       names: ['orders'],
       missing: ['odrers'],
       unmatched: ['x_*'],
+      copies: [],
     });
   });
 
@@ -54,6 +56,51 @@ describe('the databases of a run', () => {
 
   it("never include the provider's own, not even by name", () => {
     expect(select('all', ['rdsadmin'])).toMatchObject({ names: [], missing: ['rdsadmin'] });
+  });
+
+  describe('among which are some that restores made', () => {
+    const id = '20261120T030000Z-k3v9qd';
+    const aside = 'shop_restored_20261120t030000z_k3v9qd';
+    const done = markAsRestored('orders/shop 20261119T030000Z-aaaaaa', id, 'the shop');
+    const from = (existing: { name: string; comment?: string | null }[]) =>
+      selectDatabases('all', null, existing);
+
+    it('leave out, for all, what lies beside its original, and say so', () => {
+      for (const comment of [done, markInProgress(id)]) {
+        const server = [
+          { name: 'shop', comment: null },
+          { name: aside, comment },
+        ];
+        expect(from(server)).toMatchObject({ names: ['shop'], copies: [aside] });
+      }
+    });
+
+    it('have what took the place of the original, was renamed, or is only called so', () => {
+      const server = [
+        { name: 'shop', comment: done },
+        { name: 'shop_checked', comment: done },
+        { name: aside, comment: 'not of a restore' },
+        { name: 'shop_restored_20250101t000000z_zzzzzz', comment: done },
+      ];
+      expect(from(server)).toMatchObject({ names: server.map(({ name }) => name), copies: [] });
+    });
+
+    it('have it where it is named, or a pattern fits', () => {
+      const server = [
+        { name: 'shop', comment: null },
+        { name: aside, comment: done },
+      ];
+      const both = ['shop', aside];
+      expect(selectDatabases([aside], null, server).names).toEqual([aside]);
+      const pattern = { include: ['shop*'], exclude: [] };
+      expect(selectDatabases(pattern, null, server)).toMatchObject({ names: both, copies: [] });
+      expect(selectDatabases('all', ['shop*'], server)).toMatchObject({ names: both, copies: [] });
+    });
+
+    it('are not held up by a comment that claims an endless id', () => {
+      const comment = `restored by Holdfast from x (restore ${'9'.repeat(1_000)})`;
+      expect(from([{ name: aside, comment }]).names).toEqual([aside]);
+    });
   });
 
   it('match a name with pattern characters exactly', () => {

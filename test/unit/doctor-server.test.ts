@@ -267,6 +267,15 @@ describe('the support of the engine', () => {
     expect(of(judge({}, { lifecycles: standIn }), 'engine-support')).toHaveLength(1);
   });
 
+  it('says of a date that RDS did not tell whose it is and of when', () => {
+    const own = /Holdfast's own table of November 2026/;
+    for (const version of ['16.9', '14.20', '13.22']) expect(at(version).why).toMatch(own);
+    expect(at('14.20').why).toMatch(/^after that, .*charged/);
+    for (const version of ['17.5', '11.22']) expect(at(version).why).not.toMatch(own);
+    const dateless = known(new Map([[17, { standardEnds: undefined, extendedEnds: undefined }]]));
+    expect(one(judge({}, { lifecycles: dateless }), 'engine-support').why).toMatch(own);
+  });
+
   it.each([
     [18, 'ok'],
     [15, 'ok'],

@@ -1,7 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import {
+  DrillDatabaseEvent,
+  DrillInput,
+  DrillServerEvent,
+  NotifyDrillEvent,
+  PlanDrillEvent,
+} from '#contracts/drill.ts';
 import { ObjectCreatedEvent, ObjectRestoreEvent, TaskStoppedEvent } from '#contracts/events.ts';
+import { WriteReportEvent } from '#contracts/report.ts';
 import {
   CleanUpRestoreEvent,
   NotifyRestoreEvent,
@@ -50,6 +58,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'apply-retention': ApplyRetentionEvent,
   notify: NotifyEvent,
   'notify-failure': NotifyEvent,
+  'write-report': WriteReportEvent,
   'start-restore': RestoreInput,
   'start-restore-with-options': RestoreInput,
   'plan-restore': PlanRestoreEvent,
@@ -65,6 +74,12 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'inspect-restored-server': CheckRestoredServerEvent,
   'clean-up-server': CleanUpServerEvent,
   'notify-server-restore': NotifyServerRestoreEvent,
+  'start-drill': DrillInput,
+  'start-drill-with-options': DrillInput,
+  'plan-drill': PlanDrillEvent,
+  'drill-database': DrillDatabaseEvent,
+  'drill-server': DrillServerEvent,
+  'notify-drill': NotifyDrillEvent,
   reconcile: z.object({ 'detail-type': z.literal('Scheduled Event') }),
 };
 

@@ -786,6 +786,12 @@ describe('nothing to restore', () => {
     );
   });
 
+  it('is none where the archive has nothing to begin with: an empty database comes back empty', () => {
+    const empty = [entry(1, 'ENCODING', 'ENCODING'), entry(2, 'DATABASE', 'postgres')];
+    expect(requireSelected(empty, {}).tables).toEqual([]);
+    expect(requireSelected([], {}).tables).toEqual([]);
+  });
+
   it('is an error as well where all was left out', () => {
     const view = [entry(1, 'ENCODING', 'ENCODING'), entry(2, 'VIEW', 'a.v')];
     expect(() => requireSelected(view, { tables: ['a.v'], only: 'data' })).toThrow(

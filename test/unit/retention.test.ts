@@ -63,6 +63,26 @@ describe('a retention plan', () => {
     expect(ids(plan.delete)).toEqual(['2026-11-16T03:00:00Z', '2026-11-14T03:00:00Z']);
   });
 
+  it('keeps the newest verified one that a drill has brought back, and no other for that', () => {
+    const plan = planRetention({
+      items: [
+        item('2026-11-20T03:00:00Z'),
+        item('2026-11-19T03:00:00Z', { state: 'quarantined', drilled: true }),
+        item('2026-11-18T03:00:00Z', { drilled: true }),
+        item('2026-11-17T03:00:00Z', { drilled: true }),
+      ],
+      rules: rulesOf({ unverifiedGraceHours: 1 }),
+      timezone: 'UTC',
+      now,
+    });
+    expect(reasonsById(plan)).toMatchObject({
+      '2026-11-20T03:00:00Z': ['minimum verified 1 of 1'],
+      '2026-11-18T03:00:00Z': ['last drilled'],
+      '2026-11-17T03:00:00Z': ['no rule keeps it'],
+    });
+    expect(ids(plan.delete)).toEqual(['2026-11-19T03:00:00Z', '2026-11-17T03:00:00Z']);
+  });
+
   it('keeps the newest of each month and year that have one, however long ago', () => {
     const items = ['2021-03-01', '2021-03-31', '2023-07-04', '2023-12-31', '2026-01-01'].map(
       (day) => item(`${day}T12:00:00Z`),

@@ -65,7 +65,12 @@ export interface Toc {
   readonly header: ArchiveHeader;
   readonly entries: readonly TocEntry[];
   readonly headLengthBytes: number;
+  /** How its texts were read; undefined: as {@link decodeText} does. */
+  readonly decode?: DecodeText | undefined;
 }
+
+/** Turns the bytes of a name or a statement into text. */
+export type DecodeText = (bytes: Buffer) => string;
 
 /** The state byte before an entry's data offset (`K_OFFSET_*` in `pg_backup_archiver.h`). */
 export const offsetState = { notSet: 1, set: 2, noData: 3 } as const;
@@ -92,7 +97,7 @@ const smallestEntryBytes = 80;
  * @throws ArchiveCorrupt when the bytes are not exactly a header and a TOC.
  * @throws ArchiveUnsupported for another format than custom 1.12 to 1.16.
  */
-export function parseToc(head: Buffer, decode: (bytes: Buffer) => string = decodeText): Toc {
+export function parseToc(head: Buffer, decode: DecodeText = decodeText): Toc {
   const toc = new TocParser(Number.MAX_SAFE_INTEGER, decode).parse(head);
   if (toc === undefined) {
     throw new ArchiveCorrupt(`the archive ends at byte ${head.length} in its table of contents`);
@@ -102,7 +107,7 @@ export function parseToc(head: Buffer, decode: (bytes: Buffer) => string = decod
       `the table of contents ends at byte ${toc.headLengthBytes}, not at byte ${head.length}`,
     );
   }
-  return toc;
+  return decode === decodeText ? toc : { ...toc, decode };
 }
 
 /** Where the first entry of a head begins; each one ends with its data offset, and the next follows. */
@@ -114,15 +119,15 @@ export function firstEntryAt(head: Buffer): number {
 }
 
 /** The text at a range that a {@link TocEntry} gives. */
-export function textAt(head: Buffer, range: TextRange): string {
-  return decodeText(head.subarray(range.offset, range.offset + range.lengthBytes));
+export function textAt(head: Buffer, range: TextRange, decode: DecodeText = decodeText): string {
+  return decode(head.subarray(range.offset, range.offset + range.lengthBytes));
 }
 
 /**
  * Names are in the dumped database's encoding. What is not UTF-8 is read byte by byte as Latin-1, so
  * that no two names become the same and every text can be turned back into its bytes.
  */
-function decodeText(bytes: Buffer): string {
+export function decodeText(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1');
 }
 
@@ -132,7 +137,7 @@ function decodeText(bytes: Buffer): string {
  */
 export class TocParser {
   readonly #maxHeadBytes: number;
-  readonly #decode: (bytes: Buffer) => string;
+  readonly #decode: DecodeText;
   readonly #entries: TocEntry[] = [];
   readonly #dumpIds = new Set<number>();
   #header: ArchiveHeader | undefined;
@@ -141,7 +146,7 @@ export class TocParser {
   #position = 0;
   #neededBytes = 0;
 
-  constructor(maxHeadBytes: number, decode: (bytes: Buffer) => string = decodeText) {
+  constructor(maxHeadBytes: number, decode: DecodeText = decodeText) {
     this.#maxHeadBytes = maxHeadBytes;
     this.#decode = decode;
   }
@@ -316,7 +321,7 @@ class MoreBytesNeeded extends Error {
 class HeadCursor {
   readonly #bytes: Buffer;
   readonly #maxHeadBytes: number;
-  readonly #decode: (bytes: Buffer) => string;
+  readonly #decode: DecodeText;
   position: number;
   intSizeBytes = 4;
 

@@ -16,9 +16,9 @@ export const COMMUNITY_ENDS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * The last day of standard support at RDS: the last of February after the project's own. Only where RDS
- * itself (DescribeDBMajorEngineVersions) gives no date.
- * Source: "Release calendars for Amazon RDS for PostgreSQL"; 18 by the same rule.
+ * The last day of standard support at RDS, by the rule that held for 11 and 12: the last of February after the
+ * project's own. Only where RDS itself (DescribeDBMajorEngineVersions) gives no date, and the finding says so:
+ * RDS moves its dates, and has its calendar at "Release calendars for Amazon RDS for PostgreSQL".
  */
 export const RDS_STANDARD_ENDS: ReadonlyMap<number, string> = new Map([
   [12, '2025-02-28'],
@@ -29,6 +29,10 @@ export const RDS_STANDARD_ENDS: ReadonlyMap<number, string> = new Map([
   [17, '2030-02-28'],
   [18, '2031-02-28'],
 ]);
+
+/** Why to look twice at a date that RDS did not tell. */
+const OWN_DATE =
+  "RDS did not tell the date: it is from Holdfast's own table of November 2026, which follows RDS's usual rule";
 
 /** An upgrade of a major wants to be planned: half a year. */
 const SOON_DAYS = 180;
@@ -79,12 +83,19 @@ export function judgeRdsSupport(
   if (!ends) return noDate(note, what);
   const left = daysUntil(ends, now);
   const until = `${what} is in standard support at RDS until ${displayDay(ends)}`;
-  if (left > SOON_DAYS) return note('engine-support', 'ok', until);
+  const reasons = (why?: string) => ({
+    why: [...(why === undefined ? [] : [why]), ...(told?.standardEnds ? [] : [OWN_DATE])].join(
+      '; ',
+    ),
+  });
+  if (left > SOON_DAYS) return note('engine-support', 'ok', until, reasons());
   const after =
     extendedSupport === false
       ? 'after that, RDS upgrades the server to the next major by itself'
       : 'after that, RDS Extended Support is charged for each vCPU and hour';
-  if (left > 0) return note('engine-support', 'warn', `${until} only`, { why: after, remedy });
+  if (left > 0) {
+    return note('engine-support', 'warn', `${until} only`, { ...reasons(after), remedy });
+  }
   const over = `${what} is out of standard support at RDS since ${displayDay(ends)}`;
   const extended = told?.extendedEnds;
   if (extended && daysUntil(extended, now) <= 0) {
@@ -97,7 +108,7 @@ export function judgeRdsSupport(
     extendedSupport === false
       ? 'Extended Support is off: RDS upgrades the server to the next major by itself'
       : `RDS Extended Support is charged for each vCPU and hour${extended ? `, until ${displayDay(extended)}` : ''}`;
-  return note('engine-support', 'warn', over, { why, remedy });
+  return note('engine-support', 'warn', over, { ...reasons(why), remedy });
 }
 
 function noDate(note: Note, what: string): Finding {

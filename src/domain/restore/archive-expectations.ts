@@ -1,3 +1,4 @@
+import { readAgain } from '../archive/text-encoding.ts';
 import { type Toc, type TocEntry, textAt } from '../archive/toc.ts';
 
 /** What the selected entries of an archive say about the database that they make. */
@@ -12,6 +13,8 @@ export interface ArchiveExpectations {
   /** By {@link objectKey} of schema and `<table> <constraint>`: those that were not valid to begin with. */
   readonly notValid: ReadonlySet<string>;
   readonly largeObjects: number;
+  /** A name of a verification, which knows no encoding, as `tables` has it. */
+  readonly readName: (recorded: string) => string;
 }
 
 /** A schema and a name as one key; no name has a zero byte. */
@@ -22,7 +25,7 @@ export function objectKey(schema: string, name: string): string {
 /** Reads them out of the entries with these dump ids. `head` is what the TOC was parsed from. */
 export function archiveExpectations(
   head: Buffer,
-  toc: Pick<Toc, 'entries'>,
+  toc: Pick<Toc, 'entries' | 'decode'>,
   ids: ReadonlySet<number>,
 ): ArchiveExpectations {
   const selected = toc.entries.filter(({ dumpId }) => ids.has(dumpId));
@@ -57,5 +60,6 @@ export function archiveExpectations(
     sequences,
     notValid,
     largeObjects,
+    readName: (recorded) => (toc.decode ? readAgain(recorded, toc.decode) : recorded),
   };
 }

@@ -58,7 +58,7 @@ const NAMING = new Set(['ACL', 'DEFAULT ACL', 'POLICY', 'USER MAPPING', 'DATABAS
  */
 export function archiveRoles(
   head: Buffer,
-  toc: Pick<Toc, 'entries'>,
+  toc: Pick<Toc, 'entries' | 'decode'>,
   ids: ReadonlySet<number>,
 ): ArchiveRoles {
   const options = archiveTextOptions(head, toc);
@@ -68,7 +68,8 @@ export function archiveRoles(
     if (!ids.has(entry.dumpId)) continue;
     if (entry.owner && OWNED.has(entry.desc) && isMade(head, entry)) owners.add(entry.owner);
     if (!NAMING.has(entry.desc) || !entry.definition) continue;
-    for (const role of rolesIn(textAt(head, entry.definition), options)) named.add(role);
+    for (const role of rolesIn(textAt(head, entry.definition, toc.decode), options))
+      named.add(role);
   }
   return { owners, named };
 }

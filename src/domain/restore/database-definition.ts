@@ -63,9 +63,12 @@ const HINDERING =
   /^(default_transaction_\w+|transaction_\w+|statement_timeout|lock_timeout|idle_\w+|row_security|role|session_\w+|\w+_preload_libraries)$/i;
 
 /** Reads it out of an archive. `head` is what the TOC was parsed from. */
-export function archivedDatabase(head: Buffer, toc: Pick<Toc, 'entries'>): ArchivedDatabase {
+export function archivedDatabase(
+  head: Buffer,
+  toc: Pick<Toc, 'entries' | 'decode'>,
+): ArchivedDatabase {
   const text = (entry: TocEntry | undefined) =>
-    entry?.definition ? textAt(head, entry.definition) : '';
+    entry?.definition ? textAt(head, entry.definition, toc.decode) : '';
   const find = (desc: string) => toc.entries.find((entry) => entry.desc === desc);
   const options = archiveTextOptions(head, toc);
   const encoding = firstStatement(text(find('ENCODING')), options);

@@ -1,5 +1,6 @@
 import { InvalidInput } from '#errors';
 import { displayText } from '../display-text.ts';
+import { matchesWildcards, type WildcardElement, wildcardElement } from '../wildcards.ts';
 
 /**
  * Names of tables and schemas as one writes them in a selection.
@@ -18,9 +19,6 @@ export interface TablePattern {
   readonly schema: NamePattern | undefined;
   readonly name: NamePattern;
 }
-
-/** One character that must be there, or a wildcard. */
-type Element = { readonly char: string } | 'one' | 'any';
 
 /**
  * Reads `name`, `schema.name`, `"My Schema"."My.Table"`, `audit.*`.
@@ -57,12 +55,12 @@ export function parseSchemaPattern(text: string): NamePattern {
 }
 
 function readParts(text: string): NamePattern[] {
-  const parts: Element[][] = [[]];
+  const parts: WildcardElement[][] = [[]];
   let isQuoted = false;
   const chars = Array.from(text);
   for (let at = 0; at < chars.length; at += 1) {
     const char = chars[at] as string;
-    const part = parts.at(-1) as Element[];
+    const part = parts.at(-1) as WildcardElement[];
     if (char === '"') {
       if (isQuoted && chars[at + 1] === '"') {
         part.push({ char });
@@ -75,7 +73,7 @@ function readParts(text: string): NamePattern[] {
     } else if (char === '.') {
       parts.push([]);
     } else {
-      part.push(char === '*' ? 'any' : char === '?' ? 'one' : { char });
+      part.push(wildcardElement(char));
     }
   }
   if (isQuoted) {
@@ -88,36 +86,7 @@ function readParts(text: string): NamePattern[] {
       remedy: 'write "schema.table"; * matches every name',
     });
   }
-  return parts.map((elements) => ({ matches: (name) => matchesElements(elements, name) }));
-}
-
-/**
- * Remembers only the last `*`, so that it takes at most pattern times name steps, where a regular
- * expression could take forever.
- */
-function matchesElements(elements: readonly Element[], name: string): boolean {
-  const letters = Array.from(name);
-  let at = 0;
-  let star = -1;
-  let starMatchedTo = 0;
-  for (let letter = 0; letter < letters.length; ) {
-    const element = elements[at];
-    if (element === 'any') {
-      star = at;
-      at += 1;
-      starMatchedTo = letter;
-    } else if (element === 'one' || (element && element.char === letters[letter])) {
-      at += 1;
-      letter += 1;
-    } else if (star >= 0) {
-      at = star + 1;
-      starMatchedTo += 1;
-      letter = starMatchedTo;
-    } else {
-      return false;
-    }
-  }
-  return elements.slice(at).every((rest) => rest === 'any');
+  return parts.map((elements) => ({ matches: (name) => matchesWildcards(elements, name) }));
 }
 
 /** The pattern that matches exactly this name, for a hint that can be pasted: quoted where it must be. */

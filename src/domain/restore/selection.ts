@@ -66,12 +66,14 @@ export type IsPresent = (entry: TocEntry) => boolean;
  */
 export function selectEntries(
   head: Buffer,
-  toc: Pick<Toc, 'entries'>,
+  toc: Pick<Toc, 'entries' | 'decode'>,
   selection: Selection,
   isPresent: IsPresent = () => false,
 ): SelectedEntries {
   return new EntrySelector(new TocGraph(head, toc), selection, isPresent).select();
 }
+
+const WHOLE: Selection = { without: [], withDependencies: false };
 
 /**
  * The same, where there is something to restore and nothing missing.
@@ -82,14 +84,17 @@ export function selectEntries(
  */
 export function requireSelection(
   head: Buffer,
-  toc: Pick<Toc, 'entries'>,
+  toc: Pick<Toc, 'entries' | 'decode'>,
   selection: Selection,
   isPresent: IsPresent = () => false,
 ): SelectedEntries {
   const selected = selectEntries(head, toc, selection, isPresent);
   requireMatches(toc, selected.unmatched);
   const { ids, missing } = selected;
-  if (!toc.entries.some((entry) => ids.has(entry.dumpId) && !isSetting(entry))) {
+  const isEmpty = (chosen: ReadonlySet<number>) =>
+    !toc.entries.some((entry) => chosen.has(entry.dumpId) && !isSetting(entry));
+  // A database without any object has an archive without any, and comes back as empty as it was.
+  if (isEmpty(ids) && !isEmpty(selectEntries(head, toc, WHOLE).ids)) {
     throw new NothingSelected('the selection leaves nothing to restore', {
       remedy: 'leave out less, or select more',
     });

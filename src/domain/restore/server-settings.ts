@@ -14,6 +14,8 @@ export const SERVER_TAG = {
   source: 'holdfast:source',
   restore: 'holdfast:restore',
   reason: 'holdfast:reason',
+  /** The execution of the drill that made it: when that is over, the server must be gone. */
+  drill: 'holdfast:drill',
 } as const;
 
 /** `holdfast:managed` of a server; a snapshot of it is thereby none of our backups. */
@@ -23,6 +25,8 @@ export function serverTags(restore: {
   readonly source: string;
   readonly restoreId: string;
   readonly reason: string | null;
+  /** Of the drill that it is made for. */
+  readonly executionArn?: string;
 }): Tags {
   const reason = restore.reason === null ? '' : tagValue(restore.reason);
   return {
@@ -30,6 +34,7 @@ export function serverTags(restore: {
     [SERVER_TAG.source]: restore.source,
     [SERVER_TAG.restore]: restore.restoreId,
     ...(reason === '' ? {} : { [SERVER_TAG.reason]: reason }),
+    ...(restore.executionArn === undefined ? {} : { [SERVER_TAG.drill]: restore.executionArn }),
   };
 }
 
@@ -43,6 +48,16 @@ export function isOfRestore(
     tags[SERVER_TAG.source] === source &&
     tags[SERVER_TAG.restore] === restoreId
   );
+}
+
+/** The drill that made a server with these tags; undefined: none did. */
+export function drillOf(
+  tags: Tags,
+): { source: string; restoreId: string; executionArn: string } | undefined {
+  const { managed, source, restore, drill } = SERVER_TAG;
+  const [owner, restoreId, executionArn] = [tags[source], tags[restore], tags[drill]];
+  if (tags[managed] !== MANAGED || !owner || !restoreId || !executionArn) return undefined;
+  return { source: owner, restoreId, executionArn };
 }
 
 /** RDS: so many tags a resource. */

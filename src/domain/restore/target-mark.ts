@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { restoredSuffix } from '../names.ts';
 
 /**
  * The comment on the database that a restore works in: who works there, and what was there before. It is
@@ -6,7 +7,7 @@ import * as z from 'zod';
  *
  * Format while at work: `holdfast restore <restoreId>: in progress`; in a database that was there before it
  * goes on with `; before: ` and JSON ({@link BeforeRestore}). When all is done: the comment of the
- * archive, if it has one, and `restored by Holdfast from <source>/<database> <backupId> (restore <restoreId>)`.
+ * archive, or what an existing database had, if there is one, and `restored by Holdfast from <source>/<database> <backupId> (restore <restoreId>)`.
  */
 
 /** A grant in the words of the catalog; grantee null: PUBLIC. */
@@ -89,6 +90,35 @@ export function parseMark(comment: string | null): TargetMark | undefined {
   }
   const done = RESTORED.exec(comment);
   return done ? { state: 'restored', restoreId: done[1] ?? '' } : undefined;
+}
+
+/**
+ * The comment on a role that a restore made, until all is done. Who made it can be told from nothing else, and
+ * the clean-up drops those of its own restore.
+ *
+ * Format: `holdfast restore <restoreId>: made this role`.
+ */
+export function markOfRole(restoreId: string): string {
+  return `holdfast restore ${restoreId}: made this role`;
+}
+
+/** The start and the end of {@link markOfRole}, with anything between. */
+export const ANY_MARK_OF_ROLE = markOfRole('%');
+
+/**
+ * Whether a restore made the database to lie beside its original: it carries the mark, and still has the name
+ * with that restore's id. One that was renamed, took the original's place or was given a name of its own is
+ * somebody's database like any other, though its comment says where it came from.
+ */
+export function isRestoredBeside({
+  name,
+  comment,
+}: {
+  readonly name: string;
+  readonly comment?: string | null;
+}): boolean {
+  const mark = parseMark(comment ?? null);
+  return mark !== undefined && name.endsWith(restoredSuffix(mark.restoreId));
 }
 
 function parseBefore(json: string): BeforeRestore | undefined {

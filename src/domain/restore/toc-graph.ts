@@ -1,4 +1,4 @@
-import { type Toc, type TocEntry, textAt } from '../archive/toc.ts';
+import { type DecodeText, type Toc, type TocEntry, textAt } from '../archive/toc.ts';
 import { StatementReader, sqlTokens } from './sql-tokens.ts';
 
 /**
@@ -34,6 +34,7 @@ const LEADING_TOKENS = 200;
 export class TocGraph {
   readonly entries: readonly TocEntry[];
   readonly #head: Buffer;
+  readonly #decode: DecodeText | undefined;
   readonly #byId: ReadonlyMap<number, TocEntry>;
   readonly #links = new Map<number, EntryLinks>();
   readonly #parts = new Map<number, TocEntry[]>();
@@ -45,9 +46,10 @@ export class TocGraph {
   readonly #scalarGist: TocEntry | undefined;
 
   /** `head` is what the TOC was parsed from. */
-  constructor(head: Buffer, toc: Pick<Toc, 'entries'>) {
+  constructor(head: Buffer, toc: Pick<Toc, 'entries' | 'decode'>) {
     this.entries = toc.entries;
     this.#head = head;
+    this.#decode = toc.decode;
     this.#byId = new Map(toc.entries.map((entry) => [entry.dumpId, entry]));
     this.#scalarGist = toc.entries.find(
       ({ desc, tag }) => desc === 'EXTENSION' && tag === 'btree_gist',
@@ -81,7 +83,7 @@ export class TocGraph {
 
   /** The statement that makes it, as pg_dump wrote it. */
   definitionOf({ definition }: TocEntry): string {
-    return definition ? textAt(this.#head, definition) : '';
+    return definition ? textAt(this.#head, definition, this.#decode) : '';
   }
 
   /** In the archive, and each once. */

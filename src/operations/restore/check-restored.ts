@@ -24,6 +24,14 @@ export interface CheckRequest {
   readonly signal: AbortSignal;
 }
 
+/** What is not as the backup has it; `message` is what `checks.problems` says. */
+export interface RestoreProblem {
+  readonly check: 'rows' | 'sequences' | 'indexes' | 'constraints' | 'large-objects' | 'restore';
+  /** The table, sequence, index …; null: the whole. */
+  readonly subject: string | null;
+  readonly message: string;
+}
+
 /**
  * Looks at a restored database. `problems` says what is not as the backup has it: the restore then
  * failed. `warnings` says what could not be looked at, or was odd in the backup already.
@@ -34,9 +42,9 @@ export interface CheckRequest {
 export async function checkRestored(
   { databases }: Pick<Deps, 'databases'>,
   request: CheckRequest,
-): Promise<{ checks: RestoreChecks; warnings: string[] }> {
+): Promise<{ checks: RestoreChecks; warnings: string[]; problems: RestoreProblem[] }> {
   const { connection, database, expected, dataOnly, signal } = request;
-  const problems: string[] = [];
+  const problems: RestoreProblem[] = [];
   const warnings: string[] = [];
   const rows = await countRows({ databases }, request, problems, warnings);
   const lookAtRest = async (session: Session) => {
@@ -45,9 +53,20 @@ export async function checkRestored(
     const invalidConstraints = (await findInvalidConstraints(session))
       .filter(({ key }) => !expected.notValid.has(key))
       .map(({ name }) => name);
-    const judge = dataOnly ? warnings : problems;
-    judge.push(...invalidIndexes.broken.map((name) => `the index ${name} is invalid`));
-    judge.push(...invalidConstraints.map((name) => `the constraint ${name} is not validated`));
+    const found = [
+      ...invalidIndexes.broken.map((subject): RestoreProblem => {
+        return { check: 'indexes', subject, message: `the index ${subject} is invalid` };
+      }),
+      ...invalidConstraints.map((subject): RestoreProblem => {
+        return {
+          check: 'constraints',
+          subject,
+          message: `the constraint ${subject} is not validated`,
+        };
+      }),
+    ];
+    if (dataOnly) warnings.push(...found.map(({ message }) => message));
+    else problems.push(...found);
     warnings.push(
       ...invalidIndexes.incomplete.map(
         (name) => `the partitioned index ${name} is invalid: a partition has no index for it`,
@@ -61,13 +80,23 @@ export async function checkRestored(
       largeObjects.actual !== largeObjects.expected &&
       !(dataOnly && largeObjects.expected === 0)
     ) {
-      problems.push(
-        `${displayCount(largeObjects.actual)} large objects instead of ${displayCount(largeObjects.expected)}`,
-      );
+      problems.push({
+        check: 'large-objects',
+        subject: null,
+        message: `${displayCount(largeObjects.actual)} large objects instead of ${displayCount(largeObjects.expected)}`,
+      });
     }
     const subscriptions = await session.query<SubscriptionRow>(SUBSCRIPTIONS_QUERY);
     const enabled = subscriptions.filter((it) => it.enabled);
-    problems.push(...enabled.map(({ identity }) => `the subscription ${identity} is enabled`));
+    problems.push(
+      ...enabled.map(({ identity }): RestoreProblem => {
+        return {
+          check: 'restore',
+          subject: identity,
+          message: `the subscription ${identity} is enabled`,
+        };
+      }),
+    );
     return {
       sequences,
       invalidIndexes: [...invalidIndexes.broken, ...invalidIndexes.incomplete],
@@ -89,7 +118,8 @@ export async function checkRestored(
     };
   };
   const rest = await withSession(databases, connection, database, lookAtRest, { signal });
-  return { checks: { rows, ...rest, problems }, warnings };
+  const messages = problems.map(({ message }) => message);
+  return { checks: { rows, ...rest, problems: messages }, warnings, problems };
 }
 
 interface Countable extends Record<string, unknown> {
@@ -116,14 +146,17 @@ const COUNTABLE_QUERY = `
 async function countRows(
   { databases }: Pick<Deps, 'databases'>,
   request: CheckRequest,
-  problems: string[],
+  problems: RestoreProblem[],
   warnings: string[],
 ): Promise<RowCheck[]> {
   const { connection, database, expected, expectedRows, jobs, signal } = request;
   const { tables } = expected;
   if (tables.length === 0) return [];
   const expectedOf = new Map(
-    expectedRows?.map(({ schema, table, rows }) => [objectKey(schema, table), rows]),
+    expectedRows?.map(({ schema, table, rows }) => [
+      objectKey(expected.readName(schema), expected.readName(table)),
+      rows,
+    ]),
   );
   const found = await withSession(databases, connection, database, (session) =>
     session.query<Countable>(COUNTABLE_QUERY, [
@@ -142,9 +175,11 @@ async function countRows(
       if (actual === undefined) continue;
       results[at] = { schema, table, expected: wanted, actual };
       if (wanted !== null && wanted !== actual) {
-        problems.push(
-          `${fullName(countable)} has ${displayCount(actual)} rows instead of ${displayCount(wanted)}`,
-        );
+        problems.push({
+          check: 'rows',
+          subject: fullName(countable),
+          message: `${fullName(countable)} has ${displayCount(actual)} rows instead of ${displayCount(wanted)}`,
+        });
       }
     }
   };
@@ -169,13 +204,13 @@ function fullName({ schema, table }: { schema: string; table: string }): string 
 async function countTable(
   session: Session,
   countable: Countable,
-  problems: string[],
+  problems: RestoreProblem[],
   warnings: string[],
 ): Promise<number | undefined> {
   const name = fullName(countable);
   const { owner, condition } = countable;
   if (owner === null) {
-    problems.push(`the table ${name} is not there`);
+    problems.push({ check: 'rows', subject: name, message: `the table ${name} is not there` });
     return undefined;
   }
   try {
@@ -243,7 +278,7 @@ const SEQUENCES_QUERY = `
 async function checkSequences(
   session: Session,
   { sequences }: ArchiveExpectations,
-  problems: string[],
+  problems: RestoreProblem[],
   warnings: string[],
 ): Promise<RestoreChecks['sequences']> {
   await session.query('SET row_security = off');
@@ -262,9 +297,11 @@ async function checkSequences(
       const { lastValue, isCalled } = state;
       const asInArchive = expected?.lastValue === lastValue && expected.isCalled === isCalled;
       if (expected && !asInArchive && !checked.has(name)) {
-        problems.push(
-          `the sequence ${name} is at ${lastValue}, the backup has ${expected.lastValue}`,
-        );
+        problems.push({
+          check: 'sequences',
+          subject: name,
+          message: `the sequence ${name} is at ${lastValue}, the backup has ${expected.lastValue}`,
+        });
       }
       checked.add(name);
       if (row.tableName === null || row.columnName === null) continue;
@@ -281,8 +318,9 @@ async function checkSequences(
       if (!column?.isBehind) continue;
       const text = `${name} is behind ${row.tableName}.${row.columnName}`;
       behind.push(text);
-      if (expected && !asInArchive) problems.push(`the sequence ${text}`);
-      else warnings.push(`the sequence ${text}, as in the backup`);
+      if (expected && !asInArchive) {
+        problems.push({ check: 'sequences', subject: name, message: `the sequence ${text}` });
+      } else warnings.push(`the sequence ${text}, as in the backup`);
     } catch (error) {
       if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
       warnings.push(`the sequence ${name} could not be looked at: ${serverMessage(error)}`);

@@ -4,6 +4,7 @@ import { displayName } from '#domain/display-text.ts';
 import { parseMark } from '#domain/restore/target-mark.ts';
 import { isRetryable } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
+import { dropRolesMadeBy, keepRoles, rolesMadeBy } from './created-roles.ts';
 import { emptyDatabase } from './empty-database.ts';
 import { draftName, dropDatabase, endOwnSessions, isOurs, setMark } from './marked-database.ts';
 import { findDatabase, type TargetDatabase, withSession } from './target-server.ts';
@@ -21,7 +22,8 @@ export interface CleanUpRequest {
 }
 
 /**
- * Takes back what a failed restore made: a new database is dropped, an existing one is as empty as it was.
+ * Takes back what a failed restore made: a new database is dropped, an existing one is as empty as it was, then
+ * the roles go that it made. A role that somebody uses meanwhile stays, which `kept` says with the reason.
  * Only what carries the mark of this very restore is touched; a database that was restored to the end has
  * none any more and stays, which `kept` says. Idempotent; also after the restoring task was killed.
  *
@@ -40,17 +42,15 @@ export async function cleanUpTarget(
       connection.maintenanceDatabase,
       async (session) => {
         const whole = await findWhole(session, request);
-        if (whole) return whole;
-        if (keepOnFailure) return await describeKept(session, request);
-        const draft = await findDatabase(session, draftName(request.restoreId));
-        if (draft && draft.name !== target.database) {
-          await dropDatabase(deps, session, connection, draft);
+        if (whole) {
+          await keepRoles(session, request.restoreId);
+          return whole;
         }
-        const there = await findDatabase(session, target.database);
-        if (!there) {
-          return nothingLeft(draft ? 'what had been begun was dropped' : 'there is no database');
-        }
-        return await takeBack(deps, session, there, request);
+        const kept = keepOnFailure ? await describeKept(session, request) : undefined;
+        if (kept?.status === 'kept') return kept;
+        const cleaned = kept ?? (await cleanUpDatabase(deps, session, request));
+        // What is left of the database may be theirs.
+        return cleaned.status === 'failed' ? cleaned : takeBackRoles(session, request, cleaned);
       },
     );
   } catch (error) {
@@ -58,6 +58,44 @@ export async function cleanUpTarget(
     const reason = error instanceof Error ? error.message : String(error);
     return { status: 'failed', detail: `${displayName(target.database)}: ${reason}` };
   }
+}
+
+async function cleanUpDatabase(
+  deps: Pick<Deps, 'databases'>,
+  session: Session,
+  request: CleanUpRequest,
+): Promise<CleanUp> {
+  const { connection, restoreId, target } = request;
+  const draft = await findDatabase(session, draftName(restoreId));
+  if (draft && draft.name !== target.database) {
+    await dropDatabase(deps, session, connection, draft);
+  }
+  const there = await findDatabase(session, target.database);
+  if (there) return takeBack(deps, session, there, request);
+  return nothingLeft(draft ? 'what had been begun was dropped' : 'there is no database');
+}
+
+/** The roles that the restore made, after what they had in its database. */
+async function takeBackRoles(
+  session: Session,
+  { restoreId }: CleanUpRequest,
+  cleaned: CleanUp,
+): Promise<CleanUp> {
+  const { dropped, left } = await dropRolesMadeBy(session, restoreId);
+  const gone =
+    dropped.length > 0
+      ? `${cleaned.detail}; the roles that it made were dropped: ${list(dropped)}`
+      : cleaned.detail;
+  if (left.length === 0) return { ...cleaned, detail: gone };
+  const reasons = left.map(({ role, reason }) => `${displayName(role)} (${reason})`);
+  return {
+    status: 'kept',
+    detail: `roles that the restore made and that are used by now: ${reasons.join('; ')}. Of the rest: ${cleaned.status}, ${gone}`,
+  };
+}
+
+function list(roles: readonly string[]): string {
+  return roles.map((role) => displayName(role)).join(', ');
 }
 
 function nothingLeft(detail: string): CleanUp {
@@ -86,13 +124,15 @@ async function describeKept(
   { restoreId, target }: CleanUpRequest,
 ): Promise<CleanUp> {
   const there = await findDatabase(session, target.database);
-  if (there && isOurs(parseMark(there.comment), restoreId)) {
-    return {
-      status: 'kept',
-      detail: `what was restored so far is in the database ${displayName(target.database)}, as you asked`,
-    };
+  if (!there || !isOurs(parseMark(there.comment), restoreId)) {
+    return nothingLeft(`there is nothing of this restore in ${displayName(target.database)}`);
   }
-  return nothingLeft(`there is nothing of this restore in ${displayName(target.database)}`);
+  const roles = await rolesMadeBy(session, restoreId);
+  const theirs = roles.length > 0 ? `, with the roles that it made: ${list(roles)}` : '';
+  return {
+    status: 'kept',
+    detail: `what was restored so far is in the database ${displayName(target.database)}, as you asked${theirs}`,
+  };
 }
 
 async function takeBack(

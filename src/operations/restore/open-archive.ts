@@ -4,7 +4,8 @@ import type { Manifest } from '#contracts/manifest.ts';
 import type { PinnedObject } from '#contracts/restore.ts';
 import type { DataBlock } from '#domain/archive/block-index.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
-import { parseToc, type Toc } from '#domain/archive/toc.ts';
+import { readableToc } from '#domain/archive/text-encoding.ts';
+import type { Toc } from '#domain/archive/toc.ts';
 import {
   ArchiveCorrupt,
   ChecksumMismatch,
@@ -19,6 +20,7 @@ import type { Deps, ObjectHead, Objects } from '#runtime/ports.ts';
 export interface ArchiveAccess {
   /** Header and table of contents, byte for byte as they stand in the archive. */
   readonly head: Buffer;
+  /** With its names as the database has them, whatever its encoding. */
   readonly toc: Toc;
   /** In the order of the file, without a gap from the head's end to the archive's. */
   readonly blocks: readonly DataBlock[];
@@ -111,7 +113,7 @@ async function readKnown(
   if (createHash('sha256').update(head).digest('hex') !== headSha256) {
     throw new ChecksumMismatch(`the table of contents in ${key} does not have its SHA-256`);
   }
-  return { head, toc: parseToc(head), blocks, openedBytes: head.length };
+  return { head, toc: readableToc(head), blocks, openedBytes: head.length };
 }
 
 async function readForeign(
@@ -131,12 +133,12 @@ async function readForeign(
     // Leaving the loop closes the stream.
     if (blocks) {
       await probeBlocks(objects, archive, toc, blocks, signal);
-      return { head, toc, blocks, openedBytes: reader.position };
+      return { head, toc: readableToc(head, toc), blocks, openedBytes: reader.position };
     }
   }
   const { blocks } = reader.end();
   const { head, toc } = reader as { head: Buffer; toc: Toc };
-  return { head, toc, blocks, openedBytes: reader.position };
+  return { head, toc: readableToc(head, toc), blocks, openedBytes: reader.position };
 }
 
 /** The blocks by the offsets in the table of contents; undefined unless every one is recorded. */

@@ -25,6 +25,7 @@ import {
   TargetUnsuitable,
 } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
+import { keepRoles } from './created-roles.ts';
 import { draftName, dropDatabase, setMark, taken } from './marked-database.ts';
 import { prepareExisting } from './prepare-existing.ts';
 import {
@@ -258,8 +259,8 @@ async function applyStatements(
 /**
  * Gives the restored and checked database what it is to have in the end: grants, settings that would have
  * stood in the way, owner, and the comment that says where it came from instead of the mark. From here on
- * no clean-up touches it. An existing database gets back the comment that it had. `origin`: as in
- * `markAsRestored`. Answers warnings: what the server refused.
+ * no clean-up touches it, nor the roles that were made. An existing database gets back the comment that it had,
+ * and below it where the data came from. `origin`: as in `markAsRestored`. Answers warnings: what the server refused.
  */
 export async function markRestored(
   { databases }: Pick<Deps, 'databases'>,
@@ -277,8 +278,14 @@ export async function markRestored(
       );
     }
     if (mark.before) {
-      await setMark(session, there, mark.before.comment);
-      return [];
+      // Not only the comment that it had: who looks after a task that was killed must see that all is there.
+      const { comment } = mark.before;
+      await setMark(
+        session,
+        there,
+        markAsRestored(request.origin, restoreId, comment ?? undefined),
+      );
+      return keepRoles(session, restoreId);
     }
     const archived = archivedDatabase(head, toc);
     const whole = isOfDatabaseItself(request.selection);
@@ -299,6 +306,7 @@ export async function markRestored(
     if (whole && !roles.noOwner && roles.role === undefined && archived.owner !== undefined) {
       warnings.push(...(await changeOwner(session, there, archived.owner)));
     }
+    warnings.push(...(await keepRoles(session, restoreId)));
     return warnings;
   });
 }

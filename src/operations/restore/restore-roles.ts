@@ -13,6 +13,7 @@ import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { InsufficientPrivilege, RolesMissing } from '#errors';
 import type { Session } from '#runtime/ports.ts';
+import { markRoleStatement, rolesMadeBy, shareRoles } from './created-roles.ts';
 import { inspectTargetServer } from './target-server.ts';
 
 /** So many names stand in a message; the rest is counted. */
@@ -35,7 +36,8 @@ export async function findMissingRoles(
 /**
  * Sees to it that the roles of an archive are there and that the restoring role can give objects to their
  * owners, as `roles` says. Run it before anything is made. `globals`: reads the backup's globals.sql;
- * undefined for a foreign archive.
+ * undefined for a foreign archive. What is made carries the mark of `restoreId`, so that a failed restore can take
+ * it back; undefined: the server lives no longer than the restore. `created` has what an earlier try made, too.
  *
  * Throws RolesMissing, which names them, InsufficientPrivilege, and what `globals` throws.
  */
@@ -44,6 +46,7 @@ export async function requireRoles(
   { owners, named }: ArchiveRoles,
   roles: RoleHandling,
   globals: (() => Promise<string>) | undefined,
+  restoreId?: string,
 ): Promise<{ created: string[]; warnings: string[] }> {
   const ownersCount = !roles.noOwner && roles.role === undefined;
   const wanted = new Set([
@@ -60,10 +63,15 @@ export async function requireRoles(
     session,
     actingAs.filter((it) => !made.has(it)),
   );
-  if (missing.length === 0 || !globals) return { created: [], warnings: [] };
-  const done = await createMissingRoles(session, await globals(), missing);
+  let earlier: string[] = [];
+  if (restoreId !== undefined) {
+    earlier = (await rolesMadeBy(session, restoreId)).filter((role) => wanted.has(role));
+    await shareRoles(session, [...wanted], restoreId);
+  }
+  if (missing.length === 0 || !globals) return { created: earlier, warnings: [] };
+  const done = await createMissingRoles(session, await globals(), missing, restoreId);
   await requireMembership(session, actingAs);
-  return done;
+  return { ...done, created: [...earlier, ...done.created] };
 }
 
 function rolesMissing(missing: readonly string[], owners: ReadonlySet<string>): Error {
@@ -113,6 +121,7 @@ export async function createMissingRoles(
   session: Session,
   globalsSql: string,
   missing: readonly string[],
+  restoreId?: string,
 ): Promise<{ created: string[]; warnings: string[] }> {
   const globals = parseGlobals(globalsSql);
   const unknown = missing.filter((name) => !globals.roles.has(name));
@@ -139,6 +148,12 @@ export async function createMissingRoles(
       await createRole(session, definition);
       const name = displayName(definition.name);
       const quoted = quoteIdentifier(definition.name);
+      if (restoreId !== undefined) {
+        await attempt(
+          markRoleStatement(definition.name, restoreId),
+          `the role ${name} has no mark, and would stay if the restore failed`,
+        );
+      }
       for (const attribute of specialAttributes(definition)) {
         await attempt(
           `ALTER ROLE ${quoted} ${attribute}`,

@@ -1,5 +1,5 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { systemClock } from '#adapters/clock.ts';
 import { makeDatabases } from '#adapters/databases.ts';
 import { makeSecrets } from '#adapters/secrets.ts';
@@ -10,7 +10,7 @@ import type { Environment } from '../wire-deps.ts';
 export function provideDatabases(environment: Environment): Databases {
   return makeDatabases({
     secrets: makeSecrets({
-      client: new SecretsManagerClient(clientConfig()),
+      client: bounded(new SecretsManagerClient(clientConfig())),
       clock: systemClock,
     }),
     region: readVariable('AWS_REGION', environment),

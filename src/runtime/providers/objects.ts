@@ -1,5 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { systemClock } from '#adapters/clock.ts';
 import { makeObjects } from '#adapters/objects.ts';
 import { readVariable } from '../environment.ts';
@@ -9,7 +9,9 @@ import type { Environment } from '../wire-deps.ts';
 export function provideObjects(environment: Environment): Objects {
   return makeObjects({
     // We check what we read ourselves: SHA-256 from the manifest, not S3's own header.
-    client: new S3Client({ ...clientConfig(), responseChecksumValidation: 'WHEN_REQUIRED' }),
+    client: bounded(
+      new S3Client({ ...clientConfig(), responseChecksumValidation: 'WHEN_REQUIRED' }),
+    ),
     bucket: readVariable('HOLDFAST_BUCKET', environment),
     clock: systemClock,
   });

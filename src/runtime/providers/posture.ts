@@ -4,7 +4,7 @@ import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { makePosture } from '#adapters/posture.ts';
 import { readVariable } from '../environment.ts';
 import type { Posture } from '../operator-ports.ts';
@@ -15,21 +15,15 @@ const ATTEMPTS = 3;
 const REQUEST_MILLISECONDS = 15_000;
 
 export function providePosture(environment: Environment): Posture {
-  const config = () => {
-    const { requestHandler, ...rest } = clientConfig();
-    return {
-      ...rest,
-      maxAttempts: ATTEMPTS,
-      requestHandler: { ...requestHandler, requestTimeout: REQUEST_MILLISECONDS },
-    };
-  };
+  const config = () =>
+    clientConfig({ attempts: ATTEMPTS, requestMilliseconds: REQUEST_MILLISECONDS });
   return makePosture({
-    rds: new RDSClient(config()),
-    s3: new S3Client(config()),
-    scheduler: new SchedulerClient(config()),
-    sqs: new SQSClient(config()),
-    sfn: new SFNClient(config()),
-    sns: new SNSClient(config()),
+    rds: bounded(new RDSClient(config())),
+    s3: bounded(new S3Client(config())),
+    scheduler: bounded(new SchedulerClient(config())),
+    sqs: bounded(new SQSClient(config())),
+    sfn: bounded(new SFNClient(config())),
+    sns: bounded(new SNSClient(config())),
     bucket: readVariable('HOLDFAST_BUCKET', environment),
     caFile: readVariable('HOLDFAST_CA_FILE', environment),
   });

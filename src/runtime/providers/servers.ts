@@ -1,6 +1,7 @@
 import { RDSClient } from '@aws-sdk/client-rds';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { makeServers } from '#adapters/servers.ts';
 import type { Servers } from '../ports.ts';
 
-export const provideServers = (): Servers => makeServers({ client: new RDSClient(clientConfig()) });
+export const provideServers = (): Servers =>
+  makeServers({ client: bounded(new RDSClient(clientConfig())) });

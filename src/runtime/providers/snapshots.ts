@@ -1,7 +1,7 @@
 import { RDSClient } from '@aws-sdk/client-rds';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { makeSnapshots } from '#adapters/snapshots.ts';
 import type { Snapshots } from '../ports.ts';
 
 export const provideSnapshots = (): Snapshots =>
-  makeSnapshots({ client: new RDSClient(clientConfig()) });
+  makeSnapshots({ client: bounded(new RDSClient(clientConfig())) });

@@ -1,5 +1,5 @@
 import { ECSClient } from '@aws-sdk/client-ecs';
-import { clientConfig } from '#adapters/aws-client.ts';
+import { bounded, clientConfig } from '#adapters/aws-client.ts';
 import { makeTasks } from '#adapters/tasks.ts';
 import { readVariable, type VariableName } from '../environment.ts';
 import type { TaskKind, Tasks } from '../ports.ts';
@@ -15,7 +15,7 @@ const DEFINITIONS = {
 
 export function provideTasks(environment: Environment): Tasks {
   return makeTasks({
-    client: new ECSClient(clientConfig()),
+    client: bounded(new ECSClient(clientConfig())),
     clusterArn: readVariable('HOLDFAST_CLUSTER_ARN', environment),
     taskDefinition: (kind) => readVariable(DEFINITIONS[kind], environment),
   });

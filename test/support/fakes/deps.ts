@@ -1,5 +1,6 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { MetricValues } from '#contracts/metrics.ts';
+import type { Answer, SchedulePosture, SnapshotQuotas } from '#contracts/posture.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { SnapshotState } from '#contracts/workflow.ts';
 import { DatabaseNotFound, DrillServerFailed, SnapshotFailed, UnknownSource } from '#errors';
@@ -14,6 +15,7 @@ import type {
   OwnSnapshot,
   Plans,
   Snapshots,
+  Surroundings,
   TaskRequest,
   Tasks,
   ThrowawayServers,
@@ -35,6 +37,7 @@ export interface FakeDeps extends Deps {
   readonly workflow: FakeWorkflow;
   readonly alerts: FakeAlerts;
   readonly metrics: FakeMetrics;
+  readonly surroundings: FakeSurroundings;
 }
 
 /** Fakes for everything, one clock for all, the plan of {@link makePlan}; override what matters. */
@@ -57,6 +60,7 @@ export function makeDeps<Overrides extends Partial<Deps> = Record<never, never>>
     clients: makeClients(),
     metrics: makeMetrics(),
     throwawayServers: makeThrowawayServers(),
+    surroundings: makeSurroundings(),
     ...overrides,
   };
 }
@@ -68,6 +72,25 @@ export interface FakeMetrics extends Metrics {
 export function makeMetrics(): FakeMetrics {
   const recorded: FakeMetrics['recorded'] = [];
   return { recorded, record: (of, values) => void recorded.push({ ...of, values }) };
+}
+
+export interface FakeSurroundings extends Surroundings {
+  /** By source. */
+  readonly schedules: Map<string, Answer<SchedulePosture | undefined>>;
+  quotas: Answer<SnapshotQuotas>;
+}
+
+/** No schedule is known and RDS says nothing of quotas; set what matters. */
+export function makeSurroundings(): FakeSurroundings {
+  const schedules: FakeSurroundings['schedules'] = new Map();
+  const fake: FakeSurroundings = {
+    region: 'eu-west-1',
+    schedules,
+    quotas: { known: true, fact: { instance: undefined, cluster: undefined } },
+    schedule: async (source) => schedules.get(source) ?? { known: true, fact: undefined },
+    snapshotQuotas: async () => fake.quotas,
+  };
+  return fake;
 }
 
 /** There is none: what starts one is tested with a real one. */

@@ -1,13 +1,14 @@
 import {
   PlannedServerRestore,
+  type RestoredServerName,
   type RestoreWindow,
   type ServerSettings,
   type ServerSnapshot,
   type SourceServer,
 } from '#contracts/restore-server.ts';
-import { isOfRestore, serverTags } from '#domain/restore/server-settings.ts';
-import { TargetNotEmpty } from '#errors';
-import type { RestoredServer, Servers } from '#runtime/ports.ts';
+import { drillOf, isOfRestore, serverTags } from '#domain/restore/server-settings.ts';
+import { InstanceNotFound, TargetNotEmpty } from '#errors';
+import type { RestoredServer, ServerLogin, Servers } from '#runtime/ports.ts';
 import { ACCOUNT, type Changes, executionArnOf } from './builders.ts';
 
 const arn = (type: string, name: string) => `arn:aws:rds:eu-west-1:${ACCOUNT}:${type}:${name}`;
@@ -145,13 +146,15 @@ export interface FakeServers extends Servers {
     { server: RestoredServer; tags: Readonly<Record<string, string>> }
   >;
   window: RestoreWindow | undefined;
+  /** What is in force when it is asked for; undefined: not yet. */
+  login: ServerLogin | undefined;
   /** Identifiers in the order in which their deletion was asked for. */
   readonly deleted: string[];
 }
 
 /** Knows the source of {@link makePlan} and one snapshot of it. A restored server stays `creating`. */
 export function makeServers(): FakeServers {
-  const ours = (restore: PlannedServerRestore) => {
+  const ours = (restore: RestoredServerName) => {
     const found = fake.restored.get(restore.target.identifier);
     return found && { ...found.server, ours: isOfRestore(found.tags, restore) };
   };
@@ -164,6 +167,7 @@ export function makeServers(): FakeServers {
       latest: new Date('2026-11-20T02:55:00Z'),
       keptResourceId: null,
     },
+    login: undefined,
     deleted: [],
     describe: async (_kind, identifier) => fake.sources.get(identifier),
     findSnapshot: async (_kind, id) =>
@@ -187,6 +191,19 @@ export function makeServers(): FakeServers {
       return { ...server, adopted: false };
     },
     findRestored: async (restore) => ours(restore),
+    async ownLogin(restore) {
+      if (!ours(restore)?.ours) throw new InstanceNotFound(`${restore.target.identifier} is gone`);
+      return fake.login;
+    },
+    listDrilled: async () =>
+      [...fake.restored.values()].flatMap(({ server, tags }) => {
+        const drill = drillOf(tags);
+        if (!drill) return [];
+        const { executionArn, ...of } = drill;
+        const target = { identifier: server.identifier, writer: null };
+        const name = { ...of, kind: 'instance' as const, target };
+        return [{ name, executionArn, status: server.status }];
+      }),
     async addWriter(restore) {
       const found = fake.restored.get(restore.target.identifier);
       if (!found?.server.needsWriter) throw new Error('the fake has no cluster without a writer');

@@ -1,0 +1,169 @@
+import {
+  type DatabaseDrill,
+  type Drill,
+  type Drilled,
+  type DrillOutcome,
+  DrillRecord,
+  DrillReport,
+  NotifyDrillEvent,
+} from '#contracts/drill.ts';
+import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
+import { drillMetrics } from '#domain/drill/drill-metrics.ts';
+import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
+import { describeFailure } from '#domain/failure-cause.ts';
+import { backupKey, drillRecordKey, SOURCE_NAME } from '#domain/names.ts';
+import { errorName, WriteConflict } from '#errors';
+import { parseRecord } from '#operations/records.ts';
+import { type Handle, lambdaHandler } from '#runtime/handler.ts';
+import { LOG } from '#runtime/log-events.ts';
+import type { Deps } from '#runtime/ports.ts';
+import { provideAlerts } from '#runtime/providers/alerts.ts';
+import { provideClock } from '#runtime/providers/clock.ts';
+import { provideMetrics } from '#runtime/providers/metrics.ts';
+import { provideObjects } from '#runtime/providers/objects.ts';
+
+type Needs = 'clock' | 'log' | 'objects' | 'alerts' | 'metrics';
+const JSON_TYPE = { contentType: 'application/json' } as const;
+
+/**
+ * Judges what the drill found, and says how it ended: marks the backups that came back, writes `drill.json`,
+ * sends the alert whichever way it ended, records the metrics. Called again it finds its own record and tells
+ * of that one. A mark or a record that could not be written is a note; an alert that could not be sent is
+ * tried again.
+ */
+export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async (event, deps) => {
+  const { drill, executionArn } = event;
+  if (!drill) return tellUnplanned(event, deps);
+  const databases: DatabaseDrill[] = [];
+  for (const subject of drilledSubjects(event, drill)) {
+    const { reportKey } = subject;
+    const report = reportKey === null ? undefined : await readReport(deps, reportKey);
+    databases.push(judgeDatabase(subject, report, drill));
+  }
+  const endedAt = deps.clock.now();
+  const notes = [...drill.notes, ...(await markDrilled(deps, { drill, databases, endedAt }))];
+  const { record, recordKey } = await writeRecord(
+    deps,
+    makeDrillRecord({ event, drill: { ...drill, notes }, databases, endedAt }),
+  );
+  const message = drillAlert(record, deps.objects.bucket);
+  await deps.alerts.publish(message);
+  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+  const { status, error, cause, rtoSeconds, rpoSeconds } = record;
+  deps.log.info(LOG.drillEnded, { executionArn, status, error, rtoSeconds, rpoSeconds });
+  for (const { of, values } of drillMetrics(record)) recordMetrics(deps, of, values);
+  return { status, error: error ?? '', cause: cause ?? '', recordKey };
+};
+
+async function tellUnplanned(
+  { input, failure, executionArn }: NotifyDrillEvent,
+  deps: Pick<Deps, Needs>,
+): Promise<DrillOutcome> {
+  const source = sourceOf(input);
+  const error = failure?.Error ?? '';
+  const cause = failure ? describeFailure(failure) : '';
+  const message = unplannedDrillAlert({ source: source ?? 'unknown', error, cause, executionArn });
+  await deps.alerts.publish(message);
+  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+  if (source !== undefined) recordMetrics(deps, { source }, { DrillFailed: 1 });
+  return { status: 'FAILED', error, cause, recordKey: null };
+}
+
+/** What the task found, also where it then failed; undefined when it did not get so far. */
+async function readReport(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  key: string,
+): Promise<DrillReport | undefined> {
+  try {
+    const found = await objects.get(key);
+    return found && parseRecord(DrillReport, found.body, key);
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'reading the report of a drill', key, error: errorName(error) });
+    return undefined;
+  }
+}
+
+/**
+ * Leaves `drilled.json` beside each backup that came back: once, as the bucket refuses anybody who would write
+ * anything of a backup again. Returns what is to be noted.
+ */
+async function markDrilled(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  of: { drill: Drill; databases: readonly DatabaseDrill[]; endedAt: Date },
+): Promise<string[]> {
+  const { source, drillId } = of.drill;
+  const notes: string[] = [];
+  for (const { database, backupId, status, report } of of.databases) {
+    if (status !== 'PASSED' || backupId === null || !report) continue;
+    const ref = { source, database, backupId };
+    const mark: Drilled = {
+      version: 1,
+      ...ref,
+      drillId,
+      drilledAt: of.endedAt.toISOString(),
+      rtoSeconds: report.rtoSeconds,
+    };
+    const key = backupKey(ref, 'drilled.json');
+    try {
+      // Retention may have deleted the backup meanwhile: a mark alone would look like half of one.
+      if (!(await objects.head(backupKey(ref, 'verification.json')))) continue;
+      const body = JSON.stringify(mark, null, 1);
+      await objects.put(key, body, { ...JSON_TYPE, condition: 'absent' });
+    } catch (error) {
+      // An earlier drill has brought it back as well, or this one is told of again.
+      if (errorName(error) === WriteConflict.errorName) continue;
+      log.warn(LOG.failed, {
+        while: 'marking the backup as drilled',
+        key,
+        error: errorName(error),
+      });
+      notes.push(
+        `${key} could not be written (${errorName(error)}): retention may delete the backup`,
+      );
+    }
+  }
+  return notes;
+}
+
+/** Once: what an earlier call has written is what counts. */
+async function writeRecord(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  record: DrillRecord,
+): Promise<{ record: DrillRecord; recordKey: string | null }> {
+  const key = drillRecordKey(record.drill);
+  try {
+    const found = await objects.get(key);
+    if (found) return { record: parseRecord(DrillRecord, found.body, key), recordKey: key };
+    const body = JSON.stringify(record, null, 1);
+    await objects.put(key, body, { ...JSON_TYPE, condition: 'absent' });
+    return { record, recordKey: key };
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'writing the drill record', key, error: errorName(error) });
+    const note = `${key} could not be written (${errorName(error)}): this drill does not count`;
+    const drill = { ...record.drill, notes: [...record.drill.notes, note] };
+    return { record: { ...record, drill }, recordKey: null };
+  }
+}
+
+function recordMetrics(
+  { metrics, log }: Pick<Deps, 'metrics' | 'log'>,
+  ...[of, values]: Parameters<Deps['metrics']['record']>
+): void {
+  try {
+    metrics.record(of, values);
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'recording the metrics', ...of, error: errorName(error) });
+  }
+}
+
+function sourceOf(input: unknown): string | undefined {
+  const source = (input as { source?: unknown } | null)?.source;
+  return typeof source === 'string' && SOURCE_NAME.test(source) ? source : undefined;
+}
+
+export const handler = lambdaHandler(NotifyDrillEvent, notifyDrill, {
+  clock: provideClock,
+  objects: provideObjects,
+  alerts: provideAlerts,
+  metrics: provideMetrics,
+});

@@ -1,0 +1,218 @@
+import type { AlarmDefinition } from '#contracts/metrics.ts';
+import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
+import { possibleDrillKinds } from '../drill/drill-kinds.ts';
+import { nextDue, type Schedule } from '../schedule.ts';
+
+/** From the start of a run to its verified backup, and then some: 6 h. */
+export const FRESHNESS_GRACE_SECONDS = 6 * 3600;
+/** A drill that failed can be repeated before its absence is an alarm: 7 days. */
+export const DRILL_GRACE_SECONDS = 7 * 86_400;
+
+const HOUR_SECONDS = 3600;
+const DAY_SECONDS = 86_400;
+/** Of what is recorded when something ends: how soon it is seen. */
+const EVENT_PERIOD_SECONDS = 300;
+
+/**
+ * What is alarmed about one source. Alarms whose metric a source does not have are left out: of size and
+ * duration without dumps, of the snapshots' quota without snapshots, of a schedule without one.
+ *
+ * - What Reconcile records every hour is looked at in whole hours. BackupStale and DrillStale want two of them, and
+ *   take a missing hour for a bad one: CloudWatch fills in what is missing only where it finds too few real
+ *   values in a somewhat longer range, so that one late heartbeat calls nobody and a dead one does.
+ * - What is recorded when a run or a drill ends keeps its state until the next one (`ignore`): red stays red
+ *   until something better has happened.
+ */
+export function alarmsOf(plan: SourcePlan): AlarmDefinition[] {
+  return [
+    ...silenceAlarms(plan),
+    ...runAlarms(plan),
+    ...drillAlarms(plan),
+    ...surroundingsAlarms(plan),
+  ];
+}
+
+const HEARTBEAT = { periodSeconds: HOUR_SECONDS } as const;
+const SILENCE = {
+  ...HEARTBEAT,
+  evaluationPeriods: 2,
+  datapointsToAlarm: 2,
+  missingData: 'breaching',
+} as const;
+
+function silenceAlarms(plan: SourcePlan): AlarmDefinition[] {
+  const freshness = freshnessSeconds(plan);
+  const drillAge = drillAgeSeconds(plan);
+  const alarms: AlarmDefinition[] = [];
+  if (freshness !== undefined) {
+    alarms.push(
+      define(plan, {
+        ...SILENCE,
+        kind: 'BackupStale',
+        metric: 'BackupAge',
+        threshold: freshness,
+        text: `the newest verified backup is older than ${inWords(freshness)}, or nothing has measured its age.`,
+      }),
+    );
+  }
+  if (drillAge !== undefined) {
+    alarms.push(
+      define(plan, {
+        ...SILENCE,
+        kind: 'DrillStale',
+        metric: 'DrillAge',
+        threshold: drillAge,
+        text: `no drill has passed for ${inWords(drillAge)}, or nothing has measured it.`,
+      }),
+    );
+  }
+  return alarms;
+}
+
+function runAlarms(plan: SourcePlan): AlarmDefinition[] {
+  const { action, ratio: sizeRatio } = plan.verification.sizeAnomaly;
+  const { ratio: durationRatio } = plan.monitoring.duration;
+  const failed = define(plan, {
+    kind: 'BackupsFailed',
+    metric: 'FailedBackups',
+    threshold: 0,
+    text: 'the last run ended without a verified backup of something.',
+  });
+  if (!defaultKinds(plan).includes('logical')) return [failed];
+  const size = define(plan, {
+    kind: 'SizeAnomaly',
+    metric: 'SizeRatio',
+    threshold: sizeRatio,
+    text: `an archive is more than ${sizeRatio} times larger or smaller than the median of the last verified ones.`,
+  });
+  const duration = define(plan, {
+    kind: 'DurationAnomaly',
+    metric: 'DurationRatio',
+    threshold: durationRatio,
+    text: `a dump took more than ${durationRatio} times as long as the median of the last verified ones.`,
+  });
+  return [failed, ...(action === 'ignore' ? [] : [size]), duration];
+}
+
+function drillAlarms(plan: SourcePlan): AlarmDefinition[] {
+  if (possibleDrillKinds(plan).length === 0) return [];
+  const { rtoMinutes, rpoMinutes } = plan.drill.targets;
+  const texts = {
+    DrillFailed: 'the last drill failed: a backup did not come back as it should.',
+    RtoMissed: `the last drill took longer than the target of ${rtoMinutes} min.`,
+    RpoMissed: `the newest data of the last drill were older than the target of ${rpoMinutes} min.`,
+  };
+  return (['DrillFailed', 'RtoMissed', 'RpoMissed'] as const).map((kind) =>
+    define(plan, { kind, metric: kind, threshold: 0, text: texts[kind] }),
+  );
+}
+
+/** What nobody may be asked about has no value, and then no alarm: `missing`. */
+function surroundingsAlarms(plan: SourcePlan): AlarmDefinition[] {
+  const percent = plan.monitoring.snapshotQuotaPercent;
+  const schedule = define(plan, {
+    ...HEARTBEAT,
+    kind: 'ScheduleDisabled',
+    metric: 'ScheduleEnabled',
+    threshold: 1,
+    statistic: 'Minimum',
+    comparison: 'LessThanThreshold',
+    missingData: 'missing',
+    text: 'its schedule is disabled or gone: no run will come.',
+  });
+  const quota = define(plan, {
+    ...HEARTBEAT,
+    kind: 'SnapshotQuotaNear',
+    metric: 'SnapshotQuotaUsed',
+    threshold: percent,
+    comparison: 'GreaterThanOrEqualToThreshold',
+    missingData: 'missing',
+    text: `the region's manual snapshots use ${percent} % of their quota or more.`,
+  });
+  return [
+    ...(plan.schedule ? [schedule] : []),
+    ...(defaultKinds(plan).includes('snapshot') ? [quota] : []),
+  ];
+}
+
+/** Unless it says otherwise: of what happens, above the threshold once, and so until the next value. */
+function define(
+  { source }: SourcePlan,
+  {
+    kind,
+    text,
+    ...rest
+  }: Pick<AlarmDefinition, 'kind' | 'metric' | 'threshold'> &
+    Partial<AlarmDefinition> & { text: string },
+): AlarmDefinition {
+  return {
+    id: `${kind}-${source}`,
+    kind,
+    source,
+    description: `${source}: ${text} What to do: docs/operations.md#${kind.toLowerCase()}`,
+    statistic: 'Maximum',
+    periodSeconds: EVENT_PERIOD_SECONDS,
+    evaluationPeriods: 1,
+    datapointsToAlarm: 1,
+    comparison: 'GreaterThanThreshold',
+    missingData: 'ignore',
+    ...rest,
+  };
+}
+
+/** Oldest that the newest verified backup may be; undefined: nothing says when there should be one. */
+export function freshnessSeconds({
+  monitoring,
+  schedule,
+}: Pick<SourcePlan, 'monitoring' | 'schedule'>): number | undefined {
+  if (monitoring.freshnessHours !== undefined) return monitoring.freshnessHours * HOUR_SECONDS;
+  const gap = schedule && longestGapSeconds(schedule);
+  return gap === undefined ? undefined : gap + FRESHNESS_GRACE_SECONDS;
+}
+
+/** Longest that no drill may have passed; undefined: nothing can be drilled, or says when it should be. */
+export function drillAgeSeconds(
+  plan: Pick<SourcePlan, 'monitoring' | 'drill' | 'kinds' | 'engine'>,
+): number | undefined {
+  const { monitoring, drill } = plan;
+  if (possibleDrillKinds(plan).length === 0) return undefined;
+  if (monitoring.drillAgeDays !== undefined) return monitoring.drillAgeDays * DAY_SECONDS;
+  const gap = drill.schedule === 'none' ? undefined : longestGapSeconds(drill.schedule);
+  return gap === undefined ? undefined : gap + DRILL_GRACE_SECONDS;
+}
+
+/**
+ * Any year would do: it has both changes of the clocks and months of every length but 29 days. Fixed, so that the
+ * same plan makes the same alarms whenever it is deployed.
+ */
+const GAPS_FROM = new Date('2026-01-01T00:00:00Z');
+const GAPS_DAYS = 400;
+/** One that is due so often, every hour of a month or every five minutes of a week's office hours, has shown its gaps. */
+const MOST_GAPS = 800;
+
+/**
+ * The longest time between two runs of a schedule, over 400 days or its first two runs, whichever is longer.
+ * Undefined: it is due once, or never again.
+ */
+export function longestGapSeconds(schedule: Schedule): number | undefined {
+  const end = GAPS_FROM.getTime() + GAPS_DAYS * DAY_SECONDS * 1000;
+  // A rate counts from the last run; a run at the start of time makes the first gap a whole one.
+  let last = nextDue(schedule, GAPS_FROM, GAPS_FROM);
+  let longest: number | undefined;
+  for (let gaps = 0; last && gaps < MOST_GAPS; gaps += 1) {
+    const next = nextDue(schedule, last, last);
+    if (!next || (longest !== undefined && next.getTime() > end)) break;
+    longest = Math.max(longest ?? 0, (next.getTime() - last.getTime()) / 1000);
+    last = next;
+  }
+  return longest;
+}
+
+function inWords(seconds: number): string {
+  const hours = seconds / HOUR_SECONDS;
+  return hours > 72 ? `${round(hours / 24)} days` : `${round(hours)} h`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

@@ -1,0 +1,324 @@
+import type { RunSummary } from '#contracts/run-summary.ts';
+import { defaultKinds } from '#contracts/source-plan.ts';
+import type { InventoryBackup } from '../backup-inventory.ts';
+import { displayName } from '../display-text.ts';
+import { displayAge, displayUtc } from '../display-time.ts';
+import { drillAgeSeconds, freshnessSeconds } from '../monitoring/alarms.ts';
+import { nextStep } from '../next-steps.ts';
+import { isOnServer, type ReportRecords, type SourceRecords } from './report-records.ts';
+import { duration } from './words.ts';
+
+/** `red`: data would be lost if they were needed now. `amber`: look at it in the day. */
+export type Level = 'red' | 'amber' | 'green';
+
+/** One thing that somebody has to see to. */
+export interface Attention {
+  readonly level: Exclude<Level, 'green'>;
+  /** Null: it is about no source, or about all. */
+  readonly source: string | null;
+  readonly database: string | null;
+  /** A sentence without its full stop. */
+  readonly what: string;
+  /** In the words of what failed; null: there is no more to say. */
+  readonly why: string | null;
+  readonly toDo: string;
+}
+
+/** To the minute up to two days, so that an age just beyond its limit reads so. */
+function age(seconds: number): string {
+  return seconds < 48 * 3600 ? duration(seconds) : displayAge(seconds);
+}
+
+export function worstLevel(attention: readonly Pick<Attention, 'level'>[]): Level {
+  if (attention.some(({ level }) => level === 'red')) return 'red';
+  return attention.length > 0 ? 'amber' : 'green';
+}
+
+/** Everything that is not as it should be, red first; of each level in the order of the sources. */
+export function findAttention(records: ReportRecords): Attention[] {
+  const found = records.sources.flatMap((source) => [
+    ...ofBackups(source, records.now),
+    ...ofRuns(source),
+    ...ofRetention(source),
+    ...ofDrills(source, records.now),
+  ]);
+  for (const { source, key, problem } of records.unreadable) {
+    found.push({
+      level: 'amber',
+      source,
+      database: null,
+      what: `The record ${key} cannot be read`,
+      why: problem,
+      toDo: 'Find out who wrote to the bucket (CloudTrail data events). The bucket is versioned: an older version of the record may be whole.',
+    });
+  }
+  if (records.sources.length === 0) {
+    found.push({
+      level: 'amber',
+      source: null,
+      database: null,
+      what: 'There is no source: nothing is backed up',
+      why: null,
+      toDo: 'Add a source to the plan file and deploy it, then start it once: holdfast start <source>.',
+    });
+  }
+  return [
+    ...found.filter(({ level }) => level === 'red'),
+    ...found.filter(({ level }) => level === 'amber'),
+  ];
+}
+
+function ofBackups(records: SourceRecords, now: Date): Attention[] {
+  const { source, plan, inventory, extent, quarantines, newest: facts } = records;
+  const base = { source, database: null };
+  const found: Attention[] = [];
+  const wantsArchives = !plan || defaultKinds(plan).includes('logical');
+  if (!plan) {
+    found.push({
+      ...base,
+      level: 'amber',
+      what: 'Its backups are there, its plan is not: nothing is added and nothing is deleted',
+      why: null,
+      toDo: 'Add the source to the plan file again, or delete what nobody needs any more.',
+    });
+  }
+  if (wantsArchives && inventory.databases.size === 0) {
+    found.push({
+      ...base,
+      level: 'red',
+      what: 'It has no backup at all',
+      why: null,
+      toDo: `Start it now: holdfast start ${source}.`,
+    });
+  }
+  const limitSeconds = plan && freshnessSeconds(plan);
+  if (!wantsArchives) found.push(...ofSnapshots(records, now, limitSeconds));
+  for (const { database } of (wantsArchives && extent?.databases) || []) {
+    if (inventory.databases.has(database)) continue;
+    found.push({
+      source,
+      database,
+      level: 'red',
+      what: 'It has no backup at all',
+      why: null,
+      toDo: `Look at the last run below, then start it again: holdfast start ${source}.`,
+    });
+  }
+  for (const [database, backups] of inventory.databases) {
+    if (!isOnServer(records, database)) continue;
+    found.push(...ofNewest({ source, database, backups, now, limitSeconds }));
+    const quarantine = quarantines.get(database);
+    if (quarantine) {
+      found.push({
+        source,
+        database,
+        level: 'red',
+        what: `Its newest backup is quarantined: ${quarantine.error}`,
+        why: quarantine.cause,
+        toDo: nextStep(quarantine.error),
+      });
+    }
+    for (const warning of facts.get(database)?.warnings ?? []) {
+      found.push({
+        source,
+        database,
+        level: 'amber',
+        what: 'Its newest backup was verified with a warning',
+        why: warning,
+        toDo: "Compare the row counts with the last backup's: holdfast show tells them.",
+      });
+    }
+  }
+  return found;
+}
+
+/** Of a source that is backed up by snapshots alone. */
+function ofSnapshots(
+  { source, extent, runs }: SourceRecords,
+  now: Date,
+  limitSeconds: number | undefined,
+): Attention[] {
+  const base = { level: 'red', source, database: null } as const;
+  const toDo = `Start it now: holdfast start ${source}.`;
+  if (!extent?.snapshotAt) {
+    if (runs.some(({ snapshot }) => snapshot.status === 'available')) return [];
+    return [{ ...base, what: 'No run has made a snapshot yet', why: null, toDo }];
+  }
+  const ageSeconds = (now.getTime() - new Date(extent.snapshotAt).getTime()) / 1000;
+  if (limitSeconds === undefined || ageSeconds <= limitSeconds) return [];
+  const what = `Its newest snapshot is ${age(ageSeconds)} old, the limit is ${age(limitSeconds)}`;
+  return [{ ...base, what, why: null, toDo }];
+}
+
+/** A manifest that has no verification after that long does not get one by itself. */
+const VERIFIED_WITHIN_HOURS = 24;
+
+function ofNewest({
+  source,
+  database,
+  backups,
+  now,
+  limitSeconds,
+}: {
+  source: string;
+  database: string;
+  backups: readonly InventoryBackup[];
+  now: Date;
+  limitSeconds: number | undefined;
+}): Attention[] {
+  const verified = backups.find(({ state }) => state === 'verified');
+  if (!verified) {
+    return [
+      {
+        source,
+        database,
+        level: 'red',
+        what: 'It has no verified backup',
+        why: `${backups.length} unverified or quarantined`,
+        toDo: `Look at the last run below, then start it again: holdfast start ${source}.`,
+      },
+    ];
+  }
+  const found: Attention[] = [];
+  const ageSeconds = (now.getTime() - verified.time.getTime()) / 1000;
+  if (limitSeconds !== undefined && ageSeconds > limitSeconds) {
+    found.push({
+      source,
+      database,
+      level: 'red',
+      what: `Its newest verified backup is ${age(ageSeconds)} old, the limit is ${age(limitSeconds)}`,
+      why: `It began ${displayUtc(verified.time)}`,
+      toDo: `Check that the schedule is enabled, then start it now: holdfast start ${source}.`,
+    });
+  }
+  const [newest] = backups;
+  const waitsHours = newest ? (now.getTime() - newest.time.getTime()) / 3_600_000 : 0;
+  if (newest?.state === 'unverified' && waitsHours > VERIFIED_WITHIN_HOURS) {
+    found.push({
+      source,
+      database,
+      level: 'amber',
+      what: `Its newest backup has waited ${displayAge(waitsHours * 3600)} for its verification`,
+      why: newest.backupId,
+      toDo: nextStep('VerificationOverdue'),
+    });
+  }
+  return found;
+}
+
+function ofRuns({ source, runs }: SourceRecords): Attention[] {
+  const [last] = runs;
+  if (!last) return [];
+  const problems = last.problems.map(
+    (problem): Attention => ({
+      level: 'red',
+      source,
+      database: problem.database,
+      what: `${STAGE_FAILED[problem.stage]} in the last run: ${problem.error}`,
+      why: problem.cause,
+      toDo: nextStep(problem.error),
+    }),
+  );
+  if (last.status === 'FAILED' && problems.length === 0) {
+    const error = last.error ?? 'Error';
+    problems.push({
+      level: 'red',
+      source,
+      database: null,
+      what: `The last run failed: ${error}`,
+      why: last.cause,
+      toDo: nextStep(error),
+    });
+  }
+  const warnings = last.warnings.map(
+    (warning): Attention => ({
+      level: 'amber',
+      source,
+      database: null,
+      what: 'The last run had a warning',
+      why: warning,
+      toDo: 'See whether it is meant; the warning goes when its reason does.',
+    }),
+  );
+  return [...problems, ...warnings];
+}
+
+const STAGE_FAILED: Readonly<Record<RunSummary['problems'][number]['stage'], string>> = {
+  run: 'The run failed',
+  snapshot: 'The snapshot failed',
+  discovery: 'The databases could not be found',
+  database: 'Its backup failed',
+  retention: 'Retention failed',
+};
+
+function ofRetention({ source, retention, runs }: SourceRecords): Attention[] {
+  const isTold = runs[0]?.problems.some(({ stage }) => stage === 'retention') ?? false;
+  if (!retention?.guard || isTold) return [];
+  return [
+    {
+      level: 'amber',
+      source,
+      database: null,
+      what: 'Retention refused its plan and deleted nothing',
+      why: retention.guard,
+      toDo: nextStep('RetentionGuard'),
+    },
+  ];
+}
+
+function ofDrills({ source, plan, drills, inventory }: SourceRecords, now: Date): Attention[] {
+  const base = { source, database: null };
+  const [last] = drills;
+  if (!last) {
+    const isWanted = plan === undefined || plan.drill.schedule !== 'none';
+    if (!isWanted || inventory.databases.size === 0) return [];
+    return [
+      {
+        ...base,
+        level: 'amber',
+        what: 'No drill has brought its backups back yet',
+        why: null,
+        toDo: `Rehearse a restore: holdfast drill ${source}. Until then nobody knows how long one takes.`,
+      },
+    ];
+  }
+  if (last.status === 'FAILED') {
+    const error = last.error ?? 'DrillFailed';
+    const findings = last.databases.flatMap((it) =>
+      it.findings
+        .filter((finding) => finding.class !== 'environment')
+        .map(
+          (finding): Attention => ({
+            source,
+            database: it.database,
+            level: 'red',
+            what: `The last drill failed: ${finding.check}${finding.subject === null ? '' : ` of ${displayName(finding.subject)}`}`,
+            why: finding.message,
+            toDo: finding.advice,
+          }),
+        ),
+    );
+    if (findings.length > 0) return findings;
+    return [
+      {
+        ...base,
+        level: 'red',
+        what: `The last drill failed: ${error}`,
+        why: last.cause,
+        toDo: nextStep(error),
+      },
+    ];
+  }
+  const limitSeconds = plan && drillAgeSeconds(plan);
+  const ageSeconds = (now.getTime() - new Date(last.endedAt).getTime()) / 1000;
+  if (limitSeconds === undefined || ageSeconds <= limitSeconds) return [];
+  return [
+    {
+      ...base,
+      level: 'amber',
+      what: `The last drill was ${age(ageSeconds)} ago, the limit is ${age(limitSeconds)}`,
+      why: last.rtoSeconds === null ? null : `It took ${duration(last.rtoSeconds)}`,
+      toDo: `Check that the schedule of drills is enabled, then start one: holdfast drill ${source}.`,
+    },
+  ];
+}

@@ -1,0 +1,210 @@
+import { displayBytes } from '../display-text.ts';
+import { displayUtc, relativeTime } from '../display-time.ts';
+import type { Attention, Level } from './attention.ts';
+import { html, Markup } from './html.ts';
+import type { ReportModel, SourceReport } from './report-model.ts';
+import { sourceSection } from './source-section.ts';
+import { STYLE } from './style.ts';
+import { cell, count, dollars, LEVEL_WORDS, nameOf, pill, sourceId } from './words.ts';
+
+/** Nothing is loaded and nothing runs; the style is in the document. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/** A whole document in the style of the report; `head` and `policy` are for pages that do more. */
+export function documentOf(
+  title: string,
+  body: Markup,
+  { head, policy = POLICY }: { head?: Markup; policy?: string } = {},
+): string {
+  // STYLE is ours and has nothing in it that ends a style element.
+  const style = new Markup(`<style>${STYLE}</style>`);
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="robots" content="noindex">
+<title>${title}</title>
+${head}${style}
+</head>
+<body>
+${body}
+</body>
+</html>
+`.text;
+}
+
+/**
+ * The report as one document that needs no network and no script. `before` stands above it; see {@link documentOf}
+ * for the others.
+ */
+export function reportPage(
+  model: ReportModel,
+  { before, ...options }: { before?: Markup; head?: Markup; policy?: string } = {},
+): string {
+  const red = model.sources.filter(({ level }) => level === 'red').length;
+  const state = red > 0 ? `${count(red, 'source')} in danger` : LEVEL_WORDS[model.level];
+  const several = model.sources.length > 1;
+  const body = html`<a class="skip" href="#verdict">To the verdict</a>
+${before}<header class="top"><h1>Holdfast backup report</h1><p>${displayUtc(model.generatedAt)}</p></header>
+<main>
+${verdict(model)}
+${attentionList(model)}
+${several && overview(model)}
+${model.sources.map((source) => sourceSection(source, model.generatedAt))}
+${unreadable(model)}
+</main>
+<footer>Made of the records in <bdi>${model.bucket}</bdi> as they were at ${displayUtc(model.generatedAt)}; ages are counted to then. All times are UTC. Cost is an estimate: all objects that are current, by the list price of S3 Standard, without requests and snapshots.</footer>`;
+  return documentOf(`Backups: ${state}`, body, options);
+}
+
+function verdict(model: ReportModel): Markup {
+  const { level, sources, attention } = model;
+  return html`<section class="card verdict ${level}" id="verdict" aria-labelledby="verdict-h">
+<h2 id="verdict-h">${headline(model)}</h2>
+<p>${advice(level, attention)}</p>
+<dl class="facts">
+${fact('Sources', String(sources.length), healthOf(sources))}
+${fact('Backups', String(sources.reduce((sum, it) => sum + it.backupCount, 0)), `${displayBytes(model.storedBytes)} stored`)}
+${fact('Newest verified backup', oldestOf(model), 'of the database that is worst off')}
+${fact('Last drill that passed', lastDrillOf(model), null)}
+${fact('Storage', `${dollars(model.monthlyCostUsd)} a month`, 'estimate, list prices')}
+</dl>
+</section>`;
+}
+
+function headline({ level, sources }: ReportModel): string {
+  const of = (wanted: Level) => sources.filter((it) => it.level === wanted).length;
+  if (sources.length === 0) return 'Nothing is backed up';
+  if (level === 'red') {
+    const red = of('red');
+    return `${red} of ${count(sources.length, 'source')} ${red === 1 ? 'needs' : 'need'} help now`;
+  }
+  if (level === 'amber') return 'Backups are there; something wants a look';
+  return sources.length === 1
+    ? 'Everything is backed up and proved'
+    : `All ${sources.length} sources are backed up and proved`;
+}
+
+function advice(level: Level, attention: readonly Attention[]): string {
+  if (level === 'green') return 'Nothing needs to be done.';
+  const [first] = attention;
+  return first ? `First: ${first.toDo}` : '';
+}
+
+function fact(name: string, value: string | Markup, note: string | null): Markup {
+  return html`<div><dt>${name}</dt><dd>${value}${note !== null && html`<small>${note}</small>`}</dd></div>`;
+}
+
+function healthOf(sources: readonly SourceReport[]): string {
+  return (['red', 'amber', 'green'] as const)
+    .flatMap((level) => {
+      const number = sources.filter((it) => it.level === level).length;
+      return number > 0 ? `${number} ${level}` : [];
+    })
+    .join(', ');
+}
+
+function oldestOf({ sources, generatedAt }: ReportModel): string {
+  const times = sources.map((it) => it.newestVerifiedAt);
+  if (times.length === 0 || times.includes(null)) return 'none';
+  return relativeTime(new Date(Math.min(...times.map(Number))), generatedAt);
+}
+
+function lastDrillOf({ sources, generatedAt }: ReportModel): string {
+  const times = sources.flatMap((it) => it.drills.lastPassedAt ?? []);
+  if (times.length === 0) return 'none yet';
+  return relativeTime(new Date(Math.max(...times.map(Number))), generatedAt);
+}
+
+/** What is listed; the rest is counted. */
+const ATTENTION_SHOWN = 40;
+
+function attentionList({ attention }: ReportModel): Markup | false {
+  if (attention.length === 0) return false;
+  const groups = groupsOf(attention);
+  const further = groups.length - ATTENTION_SHOWN;
+  return html`<section class="card" id="attention" aria-labelledby="attention-h">
+<h2 id="attention-h">What needs attention, and what to do</h2>
+<ol class="todo">
+${groups.slice(0, ATTENTION_SHOWN).map(
+  ([first, ...others]) => html`<li class="${first.level}">
+<div class="where"><span class="pill ${first.level}">${first.level === 'red' ? 'Now' : 'Soon'}</span> ${whereOf([first, ...others])}</div>
+<div class="what wrap">${first.what}</div>
+${first.why !== null && html`<div class="why wrap">${cut(first.why)}${others.length > 0 && html` <em>(${others.length} more like it)</em>`}</div>`}
+<div class="do wrap"><strong>Do:</strong> ${first.toDo}</div>
+</li>`,
+)}
+</ol>
+${further > 0 && html`<p class="quiet">And ${further} more, which the sources below show.</p>`}
+</section>`;
+}
+
+type Group = readonly [Attention, ...Attention[]];
+
+/** The same trouble with several databases of a source is told once. */
+function groupsOf(attention: readonly Attention[]): Group[] {
+  const groups = new Map<string, [Attention, ...Attention[]]>();
+  for (const it of attention) {
+    const key = JSON.stringify([
+      it.level,
+      it.source,
+      it.what,
+      it.toDo,
+      it.database === null && it.why,
+    ]);
+    const known = groups.get(key);
+    if (known) known.push(it);
+    else groups.set(key, [it]);
+  }
+  return [...groups.values()];
+}
+
+const NAMES_SHOWN = 5;
+
+function whereOf(group: Group): Markup | false {
+  const { source } = group[0];
+  if (source === null) return false;
+  const names = group.flatMap(({ database }) => (database === null ? [] : [nameOf(database)]));
+  const further = names.length - NAMES_SHOWN;
+  return html`<a href="#${sourceId(source)}"><bdi>${source}</bdi></a>${names.slice(0, NAMES_SHOWN).map((name, index) => [index === 0 ? ' / ' : ', ', name])}${further > 0 && ` and ${further} more`}`;
+}
+
+/** Of a cause; the execution and the log have it all. */
+const CAUSE_CHARACTERS = 600;
+
+function cut(text: string): string {
+  const points = Array.from(text.slice(0, CAUSE_CHARACTERS * 2));
+  return points.length <= CAUSE_CHARACTERS
+    ? text
+    : `${points.slice(0, CAUSE_CHARACTERS).join('')}…`;
+}
+
+function overview({ sources, generatedAt }: ReportModel): Markup {
+  return html`<nav class="card" aria-labelledby="overview-h">
+<h2 id="overview-h">Sources</h2>
+<div class="scroll" tabindex="0" role="region" aria-labelledby="overview-h"><table class="stack">
+<thead><tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" class="num">Newest backup</th><th scope="col" class="num">Databases</th><th scope="col" class="num">Stored</th><th scope="col" class="num">Last drill passed</th></tr></thead>
+<tbody>${sources.map(
+    (it) => html`<tr>
+<th scope="row"><a href="#${sourceId(it.source)}"><bdi>${it.source}</bdi></a></th>
+${cell('State', pill(it.level))}
+${cell('Newest backup', it.newestVerifiedAt ? relativeTime(it.newestVerifiedAt, generatedAt) : 'none', 'num')}
+${cell('Databases', it.databases.length + it.furtherDatabases, 'num')}
+${cell('Stored', displayBytes(it.storedBytes), 'num')}
+${cell('Last drill', it.drills.lastPassedAt ? relativeTime(it.drills.lastPassedAt, generatedAt) : 'none yet', 'num')}
+</tr>`,
+  )}</tbody></table></div>
+</nav>`;
+}
+
+function unreadable({ unreadable: records }: ReportModel): Markup | false {
+  if (records.length === 0) return false;
+  return html`<section class="card" aria-labelledby="unreadable-h">
+<h2 id="unreadable-h">Records that could not be read</h2>
+<p class="quiet">What they say is missing above.</p>
+<ul>${records.slice(0, ATTENTION_SHOWN).map(({ key, problem }) => html`<li class="wrap"><code>${key}</code><br><span class="quiet">${cut(problem)}</span></li>`)}</ul>
+</section>`;
+}

@@ -1,0 +1,66 @@
+import type { DrillRecord } from '#contracts/drill.ts';
+import type { RetentionPlanRecord } from '#contracts/retention-plan.ts';
+import type { RunLock } from '#contracts/run-lock.ts';
+import type { RunSummary } from '#contracts/run-summary.ts';
+import type { SourceExtent } from '#contracts/source-extent.ts';
+import type { SourcePlan } from '#contracts/source-plan.ts';
+import type { Quarantine, VerificationLevel } from '#contracts/verification.ts';
+import type { Inventory } from '../backup-inventory.ts';
+import type { TableSize } from './largest-tables.ts';
+
+/** What a report is made of: what was read from the bucket, and what could not be. */
+export interface ReportRecords {
+  readonly now: Date;
+  readonly bucket: string;
+  readonly sources: readonly SourceRecords[];
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
+/** A record that is missing where one must be, or that is not what its schema says. */
+export interface UnreadableRecord {
+  readonly source: string | null;
+  readonly key: string;
+  readonly problem: string;
+}
+
+export interface SourceRecords {
+  readonly source: string;
+  /** Undefined: backups lie there, and no plan is known. */
+  readonly plan: SourcePlan | undefined;
+  readonly inventory: Inventory;
+  /** What the last whole run found to back up; undefined: none has told yet. */
+  readonly extent: SourceExtent | undefined;
+  /** The last ones, newest first. */
+  readonly runs: readonly RunSummary[];
+  /** Runs whose summaries are there. */
+  readonly runCount: number;
+  /** A run that has begun and not yet told its end. */
+  readonly running: RunLock | undefined;
+  /** Of the newest verified backup of each database, by the database's name. */
+  readonly newest: ReadonlyMap<string, NewestBackup>;
+  /** Of databases whose newest backup is quarantined, by the database's name. */
+  readonly quarantines: ReadonlyMap<string, Quarantine>;
+  /** What Apply Retention last decided. */
+  readonly retention: RetentionPlanRecord | undefined;
+  /** The last ones, newest first. */
+  readonly drills: readonly DrillRecord[];
+}
+
+/** Whether the last whole run found the database on the server: one that was dropped needs no new backup. */
+export function isOnServer({ extent }: Pick<SourceRecords, 'extent'>, database: string): boolean {
+  return extent?.databases?.some((it) => it.database === database) ?? true;
+}
+
+export interface NewestBackup {
+  readonly backupId: string;
+  /** Null: its verification could not be read. */
+  readonly level: VerificationLevel | null;
+  /** Null: they were not counted. */
+  readonly rows: number | null;
+  /** Null: its manifest could not be read. */
+  readonly databaseSizeBytes: number | null;
+  readonly serverVersion: string | null;
+  readonly tables: readonly TableSize[];
+  readonly tableCount: number;
+  readonly warnings: readonly string[];
+}

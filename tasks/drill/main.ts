@@ -1,0 +1,22 @@
+import { DrillOrder } from '#contracts/drill.ts';
+import { parseDrillKey } from '#domain/names.ts';
+import { parseRecord } from '#operations/records.ts';
+import { readVariable } from '#runtime/environment.ts';
+import { runTask } from '../run-task.ts';
+import { drill } from './drill.ts';
+
+// At once: a request that S3 does not answer would keep a task that is done for minutes.
+const exitCode = await runTask<DrillOrder>({
+  async load({ objects }, key) {
+    const found = parseDrillKey(key)?.file === 'order.json' ? await objects.get(key) : undefined;
+    return found && parseRecord(DrillOrder, found.body, key);
+  },
+  token: ({ taskToken, heartbeatSeconds }) => ({ taskToken, heartbeatSeconds }),
+  fields: ({ drill: { source, drillId } }) => ({ source, drillId }),
+  async work(order, deps, signal) {
+    const progressSeconds = readVariable('HOLDFAST_PROGRESS_SECONDS', process.env);
+    const result = await drill(deps, { order, signal, progressSeconds });
+    await deps.workflow.succeed(order.taskToken, result);
+  },
+});
+process.exit(exitCode);

@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest';
+import type { SourceExtent } from '#contracts/source-extent.ts';
+import { backupKey, drillRecordKey, sourceExtentKey } from '#domain/names.ts';
+import { Throttled } from '#errors';
+import { reconcile } from '#functions/reconcile.ts';
+import {
+  backupIdAt,
+  type FakeDeps,
+  makeDeps,
+  makePlan,
+  makePlans,
+  seedBackup,
+} from '#test/fakes.ts';
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+const SEEN = 'alerts/orders/first-seen.json';
+const quiet = () => makeDeps({ plans: makePlans([{ ...makePlan(), schedule: undefined }]) });
+const backupAt = (time: string, database = 'shop') => ({ database, backupId: backupIdAt(time) });
+
+/** What one heartbeat records of the source, or of one of its databases. */
+async function beat(deps: FakeDeps, database?: string) {
+  deps.metrics.recorded.length = 0;
+  await reconcile({}, deps);
+  const recorded = deps.metrics.recorded.filter((it) => it.database === database);
+  return Object.assign({}, ...recorded.map(({ values }) => values)) as Record<string, number>;
+}
+function seedExtent(deps: FakeDeps, databases: string[], more: Partial<SourceExtent> = {}) {
+  const since = '2026-11-10T00:00:00.000Z';
+  deps.objects.seed(sourceExtentKey('orders'), {
+    version: 1,
+    source: 'orders',
+    runId: 'run-1',
+    writtenAt: since,
+    databases: databases.map((database) => ({ database, since })),
+    snapshotAt: null,
+    recentRuns: [],
+    ...more,
+  });
+}
+function seedDrill(deps: FakeDeps, time: string, status: 'PASSED' | 'FAILED') {
+  const key = drillRecordKey({ source: 'orders', drillId: backupIdAt(time) });
+  deps.objects.seed(key, { version: 1, status, endedAt: new Date(time).toISOString() });
+}
+
+// The clock shows 2026-11-20 03:00 UTC.
+describe('the age of the newest verified backup', () => {
+  it('is of each database, and of the source the oldest', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-20T01:00:00Z'));
+    seedBackup(deps.objects, backupAt('2026-11-19T01:00:00Z'));
+    seedBackup(deps.objects, backupAt('2026-11-19T03:00:00Z', 'audit'));
+    expect(await beat(deps, 'shop')).toEqual({ BackupAge: 2 * HOUR });
+    expect(await beat(deps, 'audit')).toEqual({ BackupAge: DAY });
+    expect(await beat(deps)).toMatchObject({ BackupAge: DAY });
+  });
+
+  it.each(['unverified', 'quarantined', 'running'] as const)(
+    'is not of one that is %s',
+    async (state) => {
+      const deps = quiet();
+      seedBackup(deps.objects, backupAt('2026-11-20T02:30:00Z'), state);
+      seedBackup(deps.objects, backupAt('2026-11-19T03:00:00Z'));
+      expect(await beat(deps)).toMatchObject({ BackupAge: DAY });
+    },
+  );
+
+  it('of a source that never had one grows from when it was first seen', async () => {
+    const deps = quiet();
+    expect(await beat(deps)).toMatchObject({ BackupAge: 0, DrillAge: 0 });
+    deps.clock.advance(5 * DAY * 1000);
+    expect(await beat(deps)).toMatchObject({ BackupAge: 5 * DAY, DrillAge: 5 * DAY });
+  });
+
+  it('keeps the time it was first seen, though old alerts are expired', async () => {
+    const deps = quiet();
+    await beat(deps);
+    for (let days = 0; days < 100; days += 10) {
+      deps.clock.advance(10 * DAY * 1000);
+      await beat(deps);
+    }
+    const written = (await deps.objects.head(SEEN))?.lastModified.getTime() ?? 0;
+    expect(deps.clock.now().getTime() - written).toBeLessThan(31 * DAY * 1000);
+    expect(await beat(deps)).toMatchObject({ BackupAge: 100 * DAY });
+  });
+
+  it('of a database that always failed grows from when a run first found it', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-20T01:00:00Z'));
+    seedExtent(deps, ['shop', 'broken']);
+    expect(await beat(deps, 'broken')).toEqual({ BackupAge: 10 * DAY + 3 * HOUR });
+    expect(await beat(deps)).toMatchObject({ BackupAge: 10 * DAY + 3 * HOUR });
+  });
+
+  it('is not of a database that was dropped, once a run has seen that', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-20T01:00:00Z'));
+    seedBackup(deps.objects, backupAt('2026-10-01T00:00:00Z', 'dropped'));
+    expect((await beat(deps))['BackupAge']).toBeGreaterThan(40 * DAY);
+    seedExtent(deps, ['shop']);
+    expect(await beat(deps)).toMatchObject({ BackupAge: 2 * HOUR });
+  });
+
+  it('of a source with snapshots alone is that of the last one that a run made', async () => {
+    const plan = { ...makePlan({ kinds: ['snapshot'] }), schedule: undefined };
+    const deps = makeDeps({ plans: makePlans([plan]) });
+    expect(await beat(deps)).toMatchObject({ BackupAge: 0 });
+    seedExtent(deps, [], { databases: null, snapshotAt: '2026-11-18T03:00:00.000Z' });
+    expect(await beat(deps)).toMatchObject({ BackupAge: 2 * DAY });
+  });
+});
+
+describe('the age of the last drill', () => {
+  it('is that of the last that passed, whatever failed since', async () => {
+    const deps = quiet();
+    seedDrill(deps, '2026-11-01T03:00:00Z', 'PASSED');
+    seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED');
+    seedDrill(deps, '2026-11-15T03:00:00Z', 'FAILED');
+    expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
+  });
+
+  it('is found behind a record that cannot be read', async () => {
+    const deps = quiet();
+    seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED');
+    const broken = drillRecordKey({
+      source: 'orders',
+      drillId: backupIdAt('2026-11-11T03:00:00Z'),
+    });
+    await deps.objects.put(broken, '{');
+    expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
+  });
+});
+
+describe('what is stored', () => {
+  it('is every object of the source, and what it costs', async () => {
+    const deps = quiet();
+    const ref = { source: 'orders', ...backupAt('2026-11-20T01:00:00Z') };
+    await deps.objects.put(backupKey(ref, 'archive.dump'), Buffer.alloc(10_000));
+    await deps.objects.put(backupKey({ ...ref, source: 'billing' }, 'archive.dump'), 'other');
+    const { StoredBytes, MonthlyCost } = await beat(deps);
+    expect(StoredBytes).toBe(10_000);
+    expect(MonthlyCost).toBeCloseTo((10_000 * 0.023) / 2 ** 30, 12);
+  });
+});
+
+describe('what backups depend on', () => {
+  it.each([
+    ['enabled', { known: true, fact: { enabled: true, expression: '', timezone: 'UTC' } }, 1],
+    ['disabled', { known: true, fact: { enabled: false, expression: '', timezone: 'UTC' } }, 0],
+    ['gone', { known: true, fact: undefined }, 0],
+  ] as const)('has a schedule that is %s', async (_, answer, expected) => {
+    const deps = makeDeps();
+    deps.surroundings.schedules.set('orders', answer);
+    expect(await beat(deps)).toMatchObject({ ScheduleEnabled: expected });
+  });
+
+  it('is not known where nobody may ask, and keeps nothing else back', async () => {
+    const deps = makeDeps();
+    const denied = { known: false, reason: 'denied', action: 'a:B', detail: 'no' } as const;
+    deps.surroundings.schedules.set('orders', denied);
+    deps.surroundings.quotas = denied;
+    const values = await beat(deps);
+    expect(values).not.toHaveProperty('ScheduleEnabled');
+    expect(values).not.toHaveProperty('SnapshotQuotaUsed');
+    expect(values).toMatchObject({ BackupAge: 0, StoredBytes: 0 });
+    expect(deps.log.of('metric unknown')).toHaveLength(2);
+  });
+
+  it('has the quota that the snapshots of the engine fall under', async () => {
+    const deps = makeDeps();
+    const fact = { instance: { used: 45, max: 100 }, cluster: { used: 1, max: 200 } };
+    deps.surroundings.quotas = { known: true, fact };
+    expect(await beat(deps)).toMatchObject({ SnapshotQuotaUsed: 45 });
+    const aurora = makePlan({ engine: { type: 'aurora-cluster', identifier: 'c' } });
+    const cluster = makeDeps({ plans: makePlans([aurora]) });
+    cluster.surroundings.quotas = { known: true, fact };
+    expect(await beat(cluster)).toMatchObject({ SnapshotQuotaUsed: 0.5 });
+  });
+
+  it('is not asked of a source that has no schedule and no snapshots', async () => {
+    const plan = { ...makePlan({ kinds: ['logical'] }), schedule: undefined };
+    const deps = makeDeps({ plans: makePlans([plan]) });
+    deps.surroundings.schedule = deps.surroundings.snapshotQuotas = async () => {
+      throw new Error('nobody should ask');
+    };
+    expect(await beat(deps)).toMatchObject({ BackupAge: 0 });
+  });
+});
+
+describe('a heartbeat that finds something broken', () => {
+  it('records what it can, does the other chores, and fails loudly', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-19T03:00:00Z'));
+    await deps.objects.put(sourceExtentKey('orders'), '{');
+    await expect(reconcile({}, deps)).rejects.toThrow('extent.json');
+    const recorded = Object.assign({}, ...deps.metrics.recorded.map(({ values }) => values));
+    expect(Object.keys(recorded).sort()).toEqual(['DrillAge', 'MonthlyCost', 'StoredBytes']);
+  });
+
+  it('of one source does not keep another’s back', async () => {
+    const other = { ...makePlan({ source: 'billing' }), schedule: undefined };
+    const plans = makePlans([{ ...makePlan(), schedule: undefined }, other]);
+    const deps = makeDeps({ plans });
+    const list = deps.objects.list.bind(deps.objects);
+    deps.objects.list = (prefix) => {
+      if (prefix === 'backups/orders/') throw new Throttled('slow down');
+      return list(prefix);
+    };
+    await expect(reconcile({}, deps)).rejects.toThrow('slow down');
+    expect(deps.metrics.recorded.map(({ source }) => source)).toContain('billing');
+    expect(deps.metrics.recorded.map(({ source }) => source)).not.toContain('orders');
+  });
+});

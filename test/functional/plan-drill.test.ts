@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { PlannedDrillState } from '#contracts/drill.ts';
+import type { SourcePlan } from '#contracts/source-plan.ts';
+import { backupKey, drillRecordKey } from '#domain/names.ts';
+import { ServiceUnavailable } from '#errors';
+import { planDrill } from '#functions/plan-drill.ts';
+import { DRILL_ID, makePastDrill } from '#test/fakes/drills.ts';
+import {
+  backupIdAt,
+  type Changes,
+  executionArnOf,
+  makeDeps,
+  makeManifest,
+  makePlan,
+  makePlans,
+  seedBackup,
+} from '#test/fakes.ts';
+
+const at = (time: string, database = 'shop') => ({ database, backupId: backupIdAt(time) });
+const OLD = at('2026-11-18T02:00:00Z');
+const NEW = at('2026-11-19T02:00:00Z');
+const event = (input: object = {}) => ({
+  input: { source: 'orders', ...input },
+  executionArn: executionArnOf('drill-1'),
+  startedAt: '2026-11-20T10:00:00.000Z',
+});
+
+function makeHistory(drill: Changes<SourcePlan['drill']> = {}) {
+  const deps = makeDeps({ plans: makePlans([makePlan({ drill })]) });
+  seedBackup(deps.objects, OLD);
+  seedBackup(deps.objects, NEW);
+  seedBackup(deps.objects, at('2026-11-20T02:00:00Z'), 'unverified');
+  return deps;
+}
+
+describe('planning a drill', () => {
+  it('takes the latest verified backup first, whole, with its roles, under its own name', async () => {
+    const state = await planDrill(event(), makeHistory());
+    expect(PlannedDrillState.parse(state)).toEqual(state);
+    expect(state).toMatchObject({
+      drill: {
+        source: 'orders',
+        kind: 'archive',
+        planVersion: 1,
+        targets: { rtoSeconds: 14_400, rpoSeconds: 86_400 },
+        notes: [],
+      },
+      archives: [
+        {
+          restore: {
+            backup: NEW,
+            trust: 'verified',
+            target: { database: 'shop', mode: 'new', swapWith: null },
+            selection: { without: [], withDependencies: false },
+            roles: { createMissing: true, noOwner: false },
+          },
+          retrieval: { needed: false },
+          task: { heartbeatSeconds: 300, timeoutSeconds: 43_200 },
+          chosenBy: 'latest',
+          newestBackupAt: '2026-11-19T02:00:00.000Z',
+        },
+      ],
+      missing: [],
+      concurrency: 2,
+      server: null,
+    });
+  });
+
+  it('plans the same drill when it is asked again, also where the choice is random', async () => {
+    const deps = makeHistory({ choose: 'random' });
+    for (let day = 1; day < 18; day++) {
+      seedBackup(deps.objects, at(`2026-11-${String(day).padStart(2, '0')}T02:00:00Z`));
+    }
+    expect(await planDrill(event(), deps)).toEqual(await planDrill(event(), deps));
+  });
+
+  it('gives each database an id of its own, so that one task is not taken for another', async () => {
+    const deps = makeHistory();
+    seedBackup(deps.objects, at('2026-11-19T02:00:00Z', 'audit'));
+    const { archives } = await planDrill(event(), deps);
+    expect(new Set(archives.map(({ restore }) => restore.restoreId)).size).toBe(2);
+  });
+
+  it('reads the version of the archive that was verified', async () => {
+    const deps = makeHistory();
+    const key = backupKey({ source: 'orders', ...NEW }, 'archive.dump');
+    const verified = (await deps.objects.head(key))?.versionId;
+    const [archive] = (await planDrill(event(), deps)).archives;
+    expect(archive?.restore.archive).toMatchObject({ key, versionId: verified });
+  });
+
+  it('takes the other choice after the last drill', async () => {
+    const deps = makeHistory();
+    const past = makePastDrill({ drill: { drillId: '20261101T050000Z-k3v9qd' } });
+    deps.objects.seed(drillRecordKey(past.drill), past);
+    expect((await planDrill(event(), deps)).archives).toMatchObject([{ chosenBy: 'random' }]);
+  });
+
+  it('goes by the newest of the records that can be read', async () => {
+    const deps = makeHistory();
+    const put = (drillId: string, chosenBy: 'latest' | 'random') => {
+      const record = makePastDrill({ drill: { drillId }, database: { chosenBy } });
+      deps.objects.seed(drillRecordKey(record.drill), record);
+    };
+    put('20260901T050000Z-k3v9qd', 'random');
+    put('20261001T050000Z-k3v9qd', 'latest');
+    deps.objects.seed(drillRecordKey({ source: 'orders', drillId: DRILL_ID }), 'not JSON');
+    expect((await planDrill(event(), deps)).archives).toMatchObject([{ chosenBy: 'random' }]);
+    expect(deps.log.entries.map(({ fields }) => fields['while'])).toContain(
+      'reading the record of a drill',
+    );
+  });
+
+  it('restores a part with what it needs where the plan names tables, and only those that are there', async () => {
+    const tables = ['public.orders', 'nowhere.*'];
+    const deps = makeHistory({ tables });
+    const ref = { source: 'orders', ...NEW };
+    const data = { kind: 'table', schema: 'public', table: 'orders' } as const;
+    const blocks = [{ ...data, dumpId: 10, offset: 5000, lengthBytes: 100 }];
+    deps.objects.seed(
+      backupKey(ref, 'manifest.json'),
+      makeManifest({ ...ref, archive: { blocks } }),
+    );
+    expect((await planDrill(event(), deps)).archives).toMatchObject([
+      { restore: { selection: { tables: ['public.orders'], withDependencies: true } } },
+    ]);
+  });
+
+  it('restores all of a database that has none of these tables', async () => {
+    const deps = makeHistory({ tables: ['nowhere.*'] });
+    const [archive] = (await planDrill(event(), deps)).archives;
+    expect(archive?.restore.selection).toEqual({ without: [], withDependencies: false });
+  });
+
+  it('misses a database whose manifest was altered, and drills the others', async () => {
+    const deps = makeHistory();
+    const bad = { source: 'orders', ...at('2026-11-19T02:00:00Z', 'audit') };
+    seedBackup(deps.objects, bad);
+    deps.objects.seed(backupKey(bad, 'manifest.json'), '{}');
+    const { archives, missing, drill } = await planDrill(event(), deps);
+    expect(archives.map(({ restore }) => restore.backup)).toEqual([NEW]);
+    expect(missing).toMatchObject([
+      {
+        database: 'audit',
+        backupId: bad.backupId,
+        failure: { Error: 'ManifestInvalid' },
+        newestBackupAt: '2026-11-19T02:00:00.000Z',
+      },
+    ]);
+    expect(drill.notes).toEqual([expect.stringContaining('nothing to drill: ')]);
+  });
+
+  it('misses a database without a verified backup', async () => {
+    const deps = makeHistory();
+    seedBackup(deps.objects, at('2026-11-19T02:00:00Z', 'audit'), 'quarantined');
+    expect((await planDrill(event(), deps)).missing).toMatchObject([
+      { database: 'audit', backupId: null, failure: { Error: 'BackupNotFound' } },
+    ]);
+  });
+
+  it('leaves what may pass to be tried again', async () => {
+    const deps = makeHistory();
+    const down = () => Promise.reject(new ServiceUnavailable('S3 answers 503'));
+    const failing = { ...deps, objects: { ...deps.objects, head: down } };
+    await expect(planDrill(event(), failing)).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+  });
+
+  it.each([
+    ['an unknown source', { source: 'nobody' }, 'UnknownSource'],
+    ['a field that does not exist', { databse: 'shop' }, 'InvalidInput'],
+    ['a database that is not there', { database: 'shpo' }, 'BackupNotFound'],
+    [
+      'a backup that is unverified',
+      {
+        database: 'shop',
+        backup: backupIdAt('2026-11-20T02:00:00Z'),
+      },
+      'BackupNotVerified',
+    ],
+  ])('refuses %s', async (_, input, name) => {
+    await expect(planDrill(event(input), makeHistory())).rejects.toMatchObject({ name });
+  });
+
+  it('refuses a server without security groups of its own, which could reach production', async () => {
+    const deps = makeHistory({ kinds: ['snapshot'] });
+    await expect(planDrill(event(), deps)).rejects.toMatchObject({ name: 'InvalidPlan' });
+  });
+});

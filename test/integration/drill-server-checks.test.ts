@@ -1,0 +1,123 @@
+import { beforeAll, expect, test } from 'vitest';
+import { systemClock } from '#adapters/clock.ts';
+import { makeDatabases } from '#adapters/databases.ts';
+import type { DrillOrder } from '#contracts/drill.ts';
+import { DrillReport } from '#contracts/drill.ts';
+import { Connection, DrillRules, SmokeQuery } from '#contracts/source-plan.ts';
+import { checkServer } from '#operations/drill/check-server.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const postgres = usePostgres({ major: 17 });
+
+beforeAll(async () => {
+  await postgres.query('postgres', 'CREATE DATABASE shop');
+  await postgres.query(
+    'shop',
+    'CREATE TABLE orders AS SELECT n FROM generate_series(1, 5000) AS n',
+  );
+  await postgres.query('shop', 'ANALYZE orders');
+  await postgres.query('postgres', 'CREATE DATABASE tiny');
+  await postgres.query('postgres', 'CREATE DATABASE closed');
+  await postgres.query('postgres', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
+  await postgres.query('postgres', `CREATE ROLE reader LOGIN PASSWORD 'of the reader'`);
+});
+
+async function check(
+  user: { username: string; password: string } = {
+    username: 'postgres',
+    password: postgres.server.password,
+  },
+): Promise<DrillReport[]> {
+  const { host, port } = postgres.server;
+  const connection = Connection.parse({
+    host,
+    port,
+    auth: { type: 'secret', secretId: 'of the drill' },
+    tls: { mode: 'disable' },
+  });
+  const rules = DrillRules.parse({});
+  const startedAt = new Date().toISOString();
+  const order: DrillOrder = {
+    version: 1,
+    drill: {
+      drillId: '20261121T030000Z-k3v9qd',
+      source: 'orders',
+      planVersion: 1,
+      executionArn: 'arn:aws:states:eu-west-1:123456789012:execution:drill:one',
+      startedAt,
+      trigger: 'manual',
+      reason: null,
+      kind: 'snapshot',
+      targets: { rtoSeconds: 14_400, rpoSeconds: 86_400 },
+      notes: [],
+    },
+    subject: { type: 'server', connection, identifier: 'orders-drill' },
+    taskToken: 'token',
+    createdAt: startedAt,
+    begunAt: new Date(Date.parse(startedAt) - 600_000).toISOString(),
+    heartbeatSeconds: 300,
+    checks: rules.checks,
+    smokeQueries: [
+      SmokeQuery.parse({
+        name: 'orders',
+        database: 'shop',
+        query: 'SELECT count(*) FROM orders',
+        expect: { atLeast: 6000 },
+      }),
+    ],
+    task: rules.task,
+    network: undefined,
+  };
+  const reports: DrillReport[] = [];
+  await checkServer(
+    {
+      clock: systemClock,
+      databases: makeDatabases({
+        region: 'eu-west-1',
+        caFile: '',
+        secrets: { credentials: async () => user },
+      }),
+    },
+    {
+      order,
+      connection,
+      signal: new AbortController().signal,
+      onReport: async (report) => void reports.push(DrillReport.parse(report)),
+    },
+  );
+  return reports;
+}
+
+test('Every database that takes connections is looked at, the largest first', async () => {
+  const reports = await check();
+  expect(reports[0]?.database).toBe('shop');
+  expect(reports.map(({ database }) => database).sort()).toEqual(['postgres', 'shop', 'tiny']);
+  expect(reports[0]).toMatchObject({
+    backupId: null,
+    restore: null,
+    tables: 1,
+    rows: 5000,
+    checks: {
+      restored: null,
+      amcheck: { state: 'clean' },
+      dataChecksums: { state: 'off', failures: 0 },
+      smokeQueries: [{ state: 'failed', actual: '5000' }],
+    },
+    findings: [{ class: 'data', check: 'smoke-query', subject: 'orders' }],
+  });
+  expect(reports[1]?.checks.smokeQueries).toEqual([]);
+  expect(reports[1]?.findings).toEqual([]);
+  // The ten minutes that RDS took are among it.
+  expect(reports[0]?.measuredSeconds).toBeGreaterThanOrEqual(600);
+  expect(reports[0]?.phases[0]).toMatchObject({ phase: 'restore', seconds: 600 });
+});
+
+test('A role that may not check is told of, and nothing is called clean', async () => {
+  const reports = await check({ username: 'reader', password: 'of the reader' });
+  const tiny = reports.find(({ database }) => database === 'tiny');
+  expect(tiny?.checks.amcheck).toMatchObject({
+    state: 'skipped',
+    reason: expect.stringContaining('permission denied'),
+  });
+  expect(tiny?.findings).toMatchObject([{ class: 'environment', check: 'amcheck' }]);
+});

@@ -1,0 +1,284 @@
+import { describe, expect, it } from 'vitest';
+import { takeInventory } from '#domain/backup-inventory.ts';
+import { backupKey } from '#domain/names.ts';
+import { findAttention } from '#domain/report/attention.ts';
+import { largestTables } from '#domain/report/largest-tables.ts';
+import { makeReport, SHOWN } from '#domain/report/report-model.ts';
+import type { ReportRecords, SourceRecords } from '#domain/report/report-records.ts';
+import {
+  backupIdAt,
+  makeManifest,
+  makePlan,
+  makeSnapshotState,
+  makeVerification,
+} from '#test/fakes.ts';
+import {
+  HISTORY_NOW,
+  makeDrill,
+  makeHistory,
+  makeMixedRecords,
+  makeSummary,
+} from '#test/report-history.ts';
+
+function recordsOf(...sources: SourceRecords[]): ReportRecords {
+  return { now: HISTORY_NOW, bucket: 'b', sources, unreadable: [] };
+}
+
+/** What is said, as `level what`. */
+function told(...sources: SourceRecords[]): string[] {
+  return findAttention(recordsOf(...sources)).map(({ level, what }) => `${level} ${what}`);
+}
+
+const extentOf = (databases: readonly string[] | null, snapshotAt: string | null = null) => ({
+  version: 1 as const,
+  source: 'orders',
+  runId: 'r',
+  writtenAt: HISTORY_NOW.toISOString(),
+  databases:
+    databases?.map((database) => ({ database, since: '2026-01-01T00:00:00.000Z' })) ?? null,
+  snapshotAt,
+});
+
+describe('a source in which all is well', () => {
+  it('is green, and needs nothing', () => {
+    const model = makeReport(recordsOf(makeHistory()));
+    expect(model).toMatchObject({ level: 'green', attention: [] });
+    expect(model.sources[0]).toMatchObject({
+      level: 'green',
+      newestVerifiedAt: new Date('2026-11-20T02:00:00Z'),
+      nextRunAt: new Date('2026-11-21T02:00:00Z'),
+    });
+  });
+
+  it('shows the tiers of its backups and what the next run would delete, as retention decides', () => {
+    const [source] = makeReport(recordsOf(makeHistory())).sources;
+    const [shop] = source?.databases ?? [];
+    expect(new Set(shop?.marks.map(({ tier }) => tier))).toEqual(
+      new Set(['yearly', 'monthly', 'weekly', 'daily', 'none']),
+    );
+    const going = shop?.retention.deletes ?? [];
+    expect(going).toHaveLength(1);
+    expect(shop?.marks.filter(({ tier }) => tier === 'none').map((it) => it.backupId)).toEqual(
+      going.map(({ id }) => id),
+    );
+    expect(shop?.retention).toMatchObject({ known: true, guard: null });
+  });
+
+  it('has sizes and durations oldest first', () => {
+    const [shop] = makeReport(recordsOf(makeHistory())).sources[0]?.databases ?? [];
+    for (const points of [shop?.archiveBytes ?? [], shop?.dumpSeconds ?? []]) {
+      expect(points.length).toBeGreaterThan(20);
+      const times = points.map(({ time }) => time.getTime());
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+    }
+  });
+});
+
+describe('what needs attention', () => {
+  it('is red when the newest verified backup is older than the freshness of the alarms', () => {
+    expect(told(makeHistory({ staleDays: 1, databases: ['shop'] }))).toEqual([
+      'red Its newest verified backup is 31 h 30 min old, the limit is 31 h',
+    ]);
+    const patient = makeHistory({
+      staleDays: 1,
+      databases: ['shop'],
+      plan: { monitoring: { freshnessHours: 32 } },
+    });
+    expect(told(patient)).toEqual([]);
+  });
+
+  it('is not the age of a database that was dropped', () => {
+    const stale = {
+      ...makeHistory({ staleDays: 9, databases: ['old'] }),
+      extent: extentOf(['shop']),
+    };
+    expect(told(stale)).toEqual(['red It has no backup at all']);
+    const model = makeReport(recordsOf({ ...stale, extent: extentOf([]) }));
+    expect(model.level).toBe('green');
+    expect(model.sources[0]?.databases[0]?.isOnServer).toBe(false);
+  });
+
+  it('is red without any backup, and with none that is verified', () => {
+    const nothing = {
+      ...makeHistory({ drills: 0, days: 0 }),
+      inventory: takeInventory('orders', []),
+    };
+    expect(told(nothing)).toEqual(['red It has no backup at all']);
+    const ref = {
+      source: 'orders',
+      database: 'shop',
+      backupId: backupIdAt('2026-11-20T02:00:00Z'),
+    };
+    const unverified = takeInventory('orders', [
+      { key: backupKey(ref, 'manifest.json'), sizeBytes: 1, lastModified: HISTORY_NOW },
+    ]);
+    expect(told({ ...makeHistory(), inventory: unverified })).toEqual([
+      'red It has no verified backup',
+    ]);
+  });
+
+  it('asks no archives of a source that is backed up by snapshots', () => {
+    const plan = makePlan({ kinds: ['snapshot'], drill: { schedule: 'none' } });
+    const base = {
+      ...makeHistory({ days: 0, drills: 0 }),
+      plan,
+      inventory: takeInventory('orders', []),
+    };
+    expect(told(base)).toEqual(['red No run has made a snapshot yet']);
+    expect(told({ ...base, extent: extentOf(null, '2026-11-20T02:00:00.000Z') })).toEqual([]);
+    expect(told({ ...base, extent: extentOf(null, '2026-11-17T02:00:00.000Z') })).toEqual([
+      'red Its newest snapshot is 3 days old, the limit is 31 h',
+    ]);
+  });
+
+  it('has every problem of the last run with its cause and the next step, and none of older runs', () => {
+    const failed = makeSummary('orders', [], new Date('2026-11-20T02:00:00Z'), 0, {
+      status: 'FAILED',
+      error: 'LockTimeout',
+      cause: 'c',
+      problems: [
+        { stage: 'database', database: 'shop', error: 'LockTimeout', cause: 'orders is locked' },
+      ],
+    });
+    const { runs, ...rest } = makeHistory();
+    const [item] = findAttention(recordsOf({ ...rest, runs: [failed, ...runs] }));
+    expect(item).toEqual({
+      level: 'red',
+      source: 'orders',
+      database: 'shop',
+      what: 'Its backup failed in the last run: LockTimeout',
+      why: 'orders is locked',
+      toDo: expect.stringContaining('pg_locks'),
+    });
+    expect(told({ ...rest, runs: [...runs.slice(0, 1), failed] })).toEqual([]);
+  });
+
+  it('is amber before the first drill, and when the last one is long ago', () => {
+    expect(told(makeHistory({ drills: 0 }))).toEqual([
+      'amber No drill has brought its backups back yet',
+    ]);
+    expect(told(makeHistory({ drills: 0, plan: { drill: { schedule: 'none' } } }))).toEqual([]);
+    const old = {
+      ...makeHistory(),
+      drills: [makeDrill('orders', ['shop'], new Date('2026-09-20T02:00:00Z'))],
+    };
+    expect(told(old)).toEqual(['amber The last drill was 61 days ago, the limit is 38 days']);
+  });
+
+  it('has each finding of a failed drill with its advice, but not those of the environment', () => {
+    const drill = makeDrill('orders', ['shop'], new Date('2026-11-19T02:00:00Z'), 0, {
+      status: 'FAILED',
+      error: 'DrillFailed',
+    });
+    const finding = (kind: 'data' | 'environment') => ({
+      class: kind,
+      check: 'rows' as const,
+      subject: 'public.orders',
+      message: '0 rows of 1200',
+      advice: 'Restore the backup before it.',
+    });
+    const [database] = drill.databases;
+    if (!database) throw new Error('the drill has no database');
+    const findings = [finding('data'), finding('environment')];
+    const failed = { ...drill, databases: [{ ...database, status: 'FAILED' as const, findings }] };
+    expect(findAttention(recordsOf({ ...makeHistory(), drills: [failed] }))).toEqual([
+      {
+        level: 'red',
+        source: 'orders',
+        database: 'shop',
+        what: 'The last drill failed: rows of public.orders',
+        why: '0 rows of 1200',
+        toDo: 'Restore the backup before it.',
+      },
+    ]);
+  });
+
+  it('has what could not be read, and a source that has lost its plan', () => {
+    const found = findAttention({
+      ...recordsOf({ ...makeHistory(), plan: undefined }),
+      unreadable: [{ source: 'orders', key: 'k.json', problem: 'p' }],
+    });
+    expect(found.map(({ level, what }) => `${level} ${what}`)).toEqual([
+      'amber Its backups are there, its plan is not: nothing is added and nothing is deleted',
+      'amber The record k.json cannot be read',
+    ]);
+  });
+
+  it('stands red first, and the sources worst first', () => {
+    const model = makeReport(makeMixedRecords());
+    const levels = model.attention.map(({ level }) => level);
+    expect(levels).toEqual(levels.toSorted().toReversed());
+    expect(model.sources.map(({ source, level }) => `${source} ${level}`)).toEqual([
+      'billing red',
+      'hostile red',
+      'inventory amber',
+      'orders green',
+    ]);
+  });
+
+  it('is amber, and says how to begin, where there is no source at all', () => {
+    expect(makeReport(recordsOf())).toMatchObject({ level: 'amber', sources: [] });
+  });
+});
+
+describe('the bounds of a report', () => {
+  it('count what they leave out', () => {
+    const databases = Array.from({ length: SHOWN.databases + 7 }, (_, index) => `db${index}`);
+    const [source] = makeReport(recordsOf(makeHistory({ databases, days: 3 }))).sources;
+    expect(source?.databases).toHaveLength(SHOWN.databases);
+    expect(source?.furtherDatabases).toBe(7);
+    expect(source?.runs.length).toBeLessThanOrEqual(SHOWN.runs);
+  });
+});
+
+describe('the snapshots of a report', () => {
+  it('are those that retention kept and those made since', () => {
+    const snapshot = makeSnapshotState();
+    const run = makeSummary('orders', ['shop'], new Date('2026-11-20T02:00:00Z'), 0, {
+      snapshot: { status: 'available', snapshot },
+    });
+    const kept = {
+      id: 'holdfast-orders-20261101t020000z-abcdef',
+      time: '2026-11-01T02:00:00.000Z',
+      state: 'verified' as const,
+      sizeBytes: 0,
+      reasons: ['last 2 of 3'],
+    };
+    const retention = {
+      version: 1 as const,
+      source: 'orders',
+      runId: 'r',
+      plannedAt: '2026-11-19T02:00:00.000Z',
+      dryRun: false,
+      guard: null,
+      timezone: 'UTC',
+      databases: [],
+      snapshots: { withheld: null, keep: [kept], delete: [] },
+      foreign: { objects: 0, snapshots: [] },
+    };
+    const [source] = makeReport(recordsOf({ ...makeHistory(), runs: [run], retention })).sources;
+    expect(source?.snapshots.map((it) => it.snapshotId)).toEqual([snapshot.snapshotId, kept.id]);
+  });
+});
+
+describe('the largest tables', () => {
+  it('come by their share of the archive, with rows where they were counted', () => {
+    const block = (table: string, lengthBytes: number) => ({
+      dumpId: lengthBytes,
+      kind: 'table' as const,
+      schema: 'public',
+      table,
+      offset: 1,
+      lengthBytes,
+    });
+    const manifest = makeManifest();
+    const archive = {
+      ...manifest.archive,
+      blocks: [block('small', 5), block('orders', 90), block('mid', 40)],
+    };
+    expect(largestTables({ archive }, makeVerification(), 2)).toEqual([
+      { schema: 'public', table: 'orders', archiveBytes: 90, rows: 1200 },
+      { schema: 'public', table: 'mid', archiveBytes: 40, rows: null },
+    ]);
+  });
+});

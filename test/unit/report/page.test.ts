@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { reportPage } from '#domain/report/page.ts';
+import { makeReport } from '#domain/report/report-model.ts';
+import { PALETTE, STYLE, TEXT_ON } from '#domain/report/style.ts';
+import {
+  HISTORY_NOW,
+  makeHistory,
+  makeHostileSource,
+  makeMixedRecords,
+} from '#test/report-history.ts';
+
+const page = (sources: Parameters<typeof makeReport>[0]['sources']) =>
+  reportPage(makeReport({ now: HISTORY_NOW, bucket: 'b', sources, unreadable: [] }));
+
+/** WCAG 2: relative luminance of an sRGB colour. */
+function luminance(color: string): number {
+  const channel = (at: number) => {
+    const value = Number.parseInt(color.slice(at, at + 2), 16) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  return 0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5);
+}
+
+function contrast(a: string, b: string): number {
+  const [dark = 0, light = 0] = [luminance(a), luminance(b)].toSorted((x, y) => x - y);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+describe('the colours', () => {
+  it.each(TEXT_ON)('%s is legible on %s, light and dark', (text, surface) => {
+    expect(contrast(PALETTE[text][0], PALETTE[surface][0])).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(PALETTE[text][1], PALETTE[surface][1])).toBeGreaterThanOrEqual(4.5);
+  });
+
+  it.each([
+    'size',
+    'time',
+    'tierYearly',
+    'tierMonthly',
+    'tierWeekly',
+    'tierDaily',
+    'tierLast',
+  ] as const)('%s can be told from the card it is drawn on', (name) => {
+    expect(contrast(PALETTE[name][0], PALETTE.card[0])).toBeGreaterThanOrEqual(3);
+    expect(contrast(PALETTE[name][1], PALETTE.card[1])).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('the page', () => {
+  it('is one file: no script, nothing that is loaded, and a policy that says so', () => {
+    const text = page([makeHistory()]);
+    expect(text).toMatch(/^<!doctype html>\n<html lang="en">/);
+    expect(text.replaceAll('&#39;', "'")).toContain(
+      `content="default-src 'none'; style-src 'unsafe-inline';`,
+    );
+    expect(text).not.toMatch(/<script|<img|<link|<iframe|@import|url\(|\bsrc=|\son\w+=/i);
+    expect(STYLE).not.toMatch(/<\/|url\(|@import/);
+  });
+
+  it('says in its title and its first words how things stand', () => {
+    expect(page([makeHistory()])).toContain('<title>Backups: protected</title>');
+    const mixed = reportPage(makeReport(makeMixedRecords()));
+    expect(mixed).toContain('<title>Backups: 2 sources in danger</title>');
+    expect(mixed.indexOf('id="attention"')).toBeLessThan(mixed.indexOf('id="source-billing"'));
+  });
+
+  it('has no element and no attribute that a hostile name made', () => {
+    const text = page([makeHostileSource()]);
+    expect(text).not.toMatch(/<script|<img|<h1>in|onerror="/i);
+    expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
+    expect(text).not.toContain('\u202E');
+  });
+
+  it('has a closing tag for each that opens, whatever the names are', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: 'binary', minLength: 1 }), { minLength: 1, maxLength: 3 }),
+        (names) => {
+          const history = makeHistory({ days: 3, drills: 1 });
+          const [, backups = []] = [...history.inventory.databases][0] ?? [];
+          const databases = new Map(names.map((name) => [name, backups]));
+          const text = page([{ ...history, inventory: { databases, foreignObjects: 0 } }]);
+          const open = text.match(
+            /<(table|tr|td|th|div|section|svg|bdi|details|code)\b(?![^>]*\/>)/g,
+          );
+          const close = text.match(/<\/(table|tr|td|th|div|section|svg|bdi|details|code)>/g);
+          expect(open?.length).toBe(close?.length);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('stays readable with many databases and many sources', () => {
+    const databases = Array.from({ length: 60 }, (_, index) => `db${index}`);
+    const text = page([makeHistory({ databases, days: 20, drills: 2 })]);
+    expect(text).toContain('And 36 further databases, healthy or smaller than these.');
+    expect(text).toContain('20 further databases, all protected');
+    expect(text.length).toBeLessThan(2_000_000);
+  });
+});
