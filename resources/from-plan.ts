@@ -110,7 +110,7 @@ export function sources(
       },
     });
     if (schedule) {
-      resources[`Schedule${logicalName(source)}`] = scheduled(
+      resources[`BackupSchedule${logicalName(source)}`] = scheduled(
         {
           Name: source,
           Description: `Backups of ${source}`,

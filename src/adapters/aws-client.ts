@@ -2,7 +2,7 @@ import { millisecondsLeft } from './call-deadline.ts';
 
 /**
  * Eight attempts: with one call in five failing, one in 390,000 calls still fails. Their seven pauses take at most
- * 11 s after errors (0.1 s, doubled each time), and 35.5 s where AWS asks us to slow down (0.5 s, doubled): each
+ * 12.7 s after errors (0.1 s, doubled each time), and 35.5 s where AWS asks us to slow down (0.5 s, doubled): each
  * is at most 10 s. What answers with 503 for ever is given up after that, where the SDK's own 20 s made it 71.5 s.
  */
 const ATTEMPTS = 8;

@@ -10,8 +10,8 @@ export interface RetentionItem {
   readonly sizeBytes: number;
   /** Being written or verified right now. */
   readonly running: boolean;
-  /** A drill has brought it back. */
-  readonly drilled?: boolean;
+  /** When a drill first brought it back; undefined: none did. */
+  readonly drilledAt?: Date | undefined;
 }
 
 export interface RetentionDecision {
@@ -117,9 +117,17 @@ function keepReasons(
   for (const [index, item] of verified.slice(0, rules.minimumVerified).entries()) {
     keepFor(item, `minimum verified ${index + 1} of ${rules.minimumVerified}`);
   }
-  const drilled = verified.find((item) => item.drilled);
-  if (drilled) keepFor(drilled, 'last drilled');
+  // The newest that is known to come back, and the one of which that was seen last.
+  const drilled = verified.filter((item) => item.drilledAt !== undefined);
+  const [newest] = drilled;
+  const last = drilled.toSorted(lastDrilledFirst)[0];
+  if (newest && newest !== last) keepFor(newest, 'newest drilled');
+  if (last) keepFor(last, 'last drilled');
   return reasons;
+}
+
+function lastDrilledFirst(a: RetentionItem, b: RetentionItem): number {
+  return (b.drilledAt?.getTime() ?? 0) - (a.drilledAt?.getTime() ?? 0);
 }
 
 function whyItGoes(item: RetentionItem, { now, rules }: RetentionRequest): string {

@@ -67,8 +67,8 @@ export async function planSourceRetention(
     const items: RetentionItem[] = [];
     for (const backup of backups) {
       const running = await isRunning(deps, backup, plan, now);
-      const drilled = backup.files.has('drilled.json');
-      items.push({ ...backup, id: backup.backupId, running, drilled });
+      const drilledAt = backup.files.get('drilled.json')?.lastModified;
+      items.push({ ...backup, id: backup.backupId, running, drilledAt });
     }
     const wanted = planRetention({ items, rules: archives, timezone, now, withheld });
     guarded(() => guardRetention(wanted, archives, `database ${displayName(database)}`));

@@ -156,7 +156,7 @@ describe('the command against the local services', () => {
     expect(document['snapshots']).toMatchObject([{ ours: true, status: 'available' }]);
     const { stdout } = await run(['list', 'orders', 'shop', '--snapshots']);
     expect(stdout).toMatch(
-      /^orders\/shop +\d{8}T\d{6}Z-\w{6} .* s ago .* verified +full +STANDARD$/m,
+      /^orders\/shop +\d{8}T\d{6}Z-\w{6} .* s ago .* verified +full +- +STANDARD$/m,
     );
     expect(stdout).toMatch(/^orders +holdfast-orders-\S+ +holdfast .* available$/m);
   });

@@ -1,9 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type * as z from 'zod';
+import { describe, expect, it } from 'vitest';
 import {
   DrillDatabaseEvent,
   type DrillOutcome,
@@ -20,15 +15,10 @@ import {
   type RestoredServerState,
   ServerRestoreEvent,
 } from '#contracts/restore-server.ts';
-import { type ControlPlane, startControlPlane } from '#local/control-plane/control-plane.ts';
 import { makeArchiveDrill, makeDrill, makeMissing, makeServerDrill } from '#test/fakes/drills.ts';
-import { everyState, functionOf, type StateMachine } from '../../scripts/check-state-machine.ts';
+import { fault, type Script, useScriptedMachine } from '#test/scripted-machine.ts';
+import { everyState, functionOf } from '../../scripts/check-state-machine.ts';
 import { readStatesTable, retriedEverywhere } from './states-table.ts';
-
-/** The committed state machine in the local interpreter; the functions are scripts by state name. */
-const definition = JSON.parse(
-  readFileSync(new URL('../../statemachines/drill.asl.json', import.meta.url), 'utf8'),
-) as StateMachine;
 
 /** Every payload that a state sends is held against what its function parses. */
 const contracts = {
@@ -46,8 +36,6 @@ const contracts = {
   'Notify Drill Not Planned': NotifyDrillEvent,
   'Write Report': WriteReportEvent,
 } as const;
-type TaskState = keyof typeof contracts;
-type Script = { [S in TaskState]?: (payload: z.infer<(typeof contracts)[S]>) => unknown };
 
 /** As Notify Drill ends: failed by the first that failed. */
 const judge = ({ failure, results = [] }: NotifyDrillEvent): DrillOutcome => {
@@ -75,14 +63,14 @@ const drilled = (database: string, backupId: string | null = null) => ({
   drilled: [{ database, backupId, reportKey: `drills/${database}/report.json`, failed: false }],
 });
 
-const allGood: Required<Script> = {
+const allGood: Script<typeof contracts> = {
   'Plan Drill': () => planned(),
-  'Retrieve Archive': ({ taskToken }) => succeed(taskToken, { retrieved: true }),
+  'Retrieve Archive': ({ taskToken }) => tokens.succeed(taskToken, { retrieved: true }),
   'Drill Database': ({ archive, taskToken }) =>
-    succeed(taskToken, drilled(archive.restore.target.database)),
+    tokens.succeed(taskToken, drilled(archive.restore.target.database)),
   'Restore Server': () => ({ ...server, status: 'creating' }),
   'Check Restored Server': () => server,
-  'Drill Server': ({ taskToken }) => succeed(taskToken, drilled('shop')),
+  'Drill Server': ({ taskToken }) => tokens.succeed(taskToken, drilled('shop')),
   'Clean Up Server': () => ({ status: 'deleting', detail: '' }),
   'Notify Drill': judge,
   'Notify Drill Failure': judge,
@@ -110,74 +98,18 @@ const plannedServer = (timeoutSeconds = 3600) =>
     server: makeServerDrill({ timeoutSeconds }),
   });
 
-/** Of the class that functions raise, as far as Step Functions can see it: by its name. */
-function fault(name: string): Error {
-  return Object.assign(new Error(`${name} happened`), { name });
-}
 const throwing = (name: string) => () => {
   throw fault(name);
 };
 
-const call = (operation: string, input: object) =>
-  plane.stepFunctions.operations[operation]?.(input) as Promise<object>;
-const succeed = (taskToken: string, output: unknown) =>
-  call('SendTaskSuccess', { taskToken, output: JSON.stringify(output) });
-const fail = (taskToken: string, error: string, cause: string) =>
-  call('SendTaskFailure', { taskToken, error, cause });
-
-let plane: ControlPlane;
-let machine: string;
-let directory: string;
-let script: Required<Script> = allGood;
-let calls: { state: TaskState; payload: unknown }[] = [];
-let entered: string[] = [];
-const everEntered = new Set<string>();
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'holdfast-drill-states-'));
-  plane = await startControlPlane({
-    workDirectory: directory,
-    waitScale: 0.0001,
-    timeoutScale: 0.001,
-    onExecutionEvent: (event) => {
-      if (event.type === 'StateEntered') entered.push(event.state);
-    },
-  });
-  machine = plane.stepFunctions.registerStateMachine({
-    name: 'drill',
-    definition: definition as never,
-    handlers: Object.fromEntries(
-      Object.entries(contracts).map(([state, contract]) => [
-        state,
-        async (payload: unknown) => {
-          calls.push({ state: state as TaskState, payload });
-          return (script[state as TaskState] as (event: unknown) => unknown)(
-            contract.parse(payload),
-          );
-        },
-      ]),
-    ),
-  });
+const { definition, run, tokens, everEntered } = useScriptedMachine({
+  name: 'drill',
+  contracts,
+  allGood,
+  input: { source: 'orders' },
+  plane: { timeoutScale: 0.001 },
 });
-
-afterAll(async () => {
-  await plane.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-async function run(changes: Script = {}) {
-  script = { ...allGood, ...changes };
-  calls = [];
-  entered = [];
-  const arn = plane.stepFunctions.startExecution(machine, { source: 'orders' });
-  const { status, error, cause } = await plane.stepFunctions.executionEnded(arn);
-  for (const state of entered) everEntered.add(state);
-  const payloadsOf = <S extends TaskState>(state: S) =>
-    calls
-      .filter((made) => made.state === state)
-      .map(({ payload }) => payload as z.infer<(typeof contracts)[S]>);
-  return { status, error, cause, entered, payloadsOf };
-}
+const { succeed, fail } = tokens;
 
 describe('a drill of archives', () => {
   it('goes from the plan through every database to the alert and the report', async () => {

@@ -36,11 +36,11 @@ export interface ScriptedMachine<C extends Contracts> {
   /** By every test of the file. */
   readonly everEntered: ReadonlySet<string>;
   /** Runs it with the script's functions in the place of those that work. */
-  run(script?: Partial<Script<C>>): Promise<ScriptedRun<C>>;
+  readonly run: (script?: Partial<Script<C>>) => Promise<ScriptedRun<C>>;
   readonly tokens: {
-    succeed(taskToken: string, output: unknown): Promise<object>;
-    fail(taskToken: string, error: string, cause: string): Promise<object>;
-    heartbeat(taskToken: string): Promise<object>;
+    readonly succeed: (taskToken: string, output: unknown) => Promise<object>;
+    readonly fail: (taskToken: string, error: string, cause: string) => Promise<object>;
+    readonly heartbeat: (taskToken: string) => Promise<object>;
   };
 }
 

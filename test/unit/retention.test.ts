@@ -67,9 +67,9 @@ describe('a retention plan', () => {
     const plan = planRetention({
       items: [
         item('2026-11-20T03:00:00Z'),
-        item('2026-11-19T03:00:00Z', { state: 'quarantined', drilled: true }),
-        item('2026-11-18T03:00:00Z', { drilled: true }),
-        item('2026-11-17T03:00:00Z', { drilled: true }),
+        item('2026-11-19T03:00:00Z', { state: 'quarantined', drilledAt: new Date('2026-11-20') }),
+        item('2026-11-18T03:00:00Z', { drilledAt: new Date('2026-11-19') }),
+        item('2026-11-17T03:00:00Z', { drilledAt: new Date('2026-11-18') }),
       ],
       rules: rulesOf({ unverifiedGraceHours: 1 }),
       timezone: 'UTC',
@@ -81,6 +81,25 @@ describe('a retention plan', () => {
       '2026-11-17T03:00:00Z': ['no rule keeps it'],
     });
     expect(ids(plan.delete)).toEqual(['2026-11-19T03:00:00Z', '2026-11-17T03:00:00Z']);
+  });
+
+  it('keeps the one that was drilled last, too, where that is an older one', () => {
+    const plan = planRetention({
+      items: [
+        item('2026-11-20T03:00:00Z'),
+        item('2026-11-18T03:00:00Z', { drilledAt: new Date('2026-11-18') }),
+        item('2026-11-17T03:00:00Z', { drilledAt: new Date('2026-11-19') }),
+        item('2026-11-16T03:00:00Z', { drilledAt: new Date('2026-11-17') }),
+      ],
+      rules: rulesOf({}),
+      timezone: 'UTC',
+      now,
+    });
+    expect(reasonsById(plan)).toMatchObject({
+      '2026-11-18T03:00:00Z': ['newest drilled'],
+      '2026-11-17T03:00:00Z': ['last drilled'],
+    });
+    expect(ids(plan.delete)).toEqual(['2026-11-16T03:00:00Z']);
   });
 
   it('keeps the newest of each month and year that have one, however long ago', () => {

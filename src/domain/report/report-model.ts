@@ -278,6 +278,7 @@ function reportRetention(
     (backup): RetentionItem => ({
       ...backup,
       id: backup.backupId,
+      drilledAt: backup.files.get('drilled.json')?.lastModified,
       running:
         backup.state !== 'verified' &&
         minutesBetween(backup.time, now) < plan.dump.timeoutMinutes + SETTLED_AFTER_MINUTES,
