@@ -47,7 +47,13 @@ export const drillServer: Handle<
   const order: DrillOrder = {
     version: 1,
     drill,
-    subject: { type: 'server', connection, identifier },
+    subject: {
+      type: 'server',
+      connection,
+      identifier,
+      databases: plan.databases,
+      newestDataAt: server.newestDataAt,
+    },
     taskToken,
     createdAt: deps.clock.now().toISOString(),
     // RDS's own work is the larger part of what bringing the data back takes.

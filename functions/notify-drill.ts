@@ -12,7 +12,7 @@ import { drillMetrics } from '#domain/drill/drill-metrics.ts';
 import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
 import { describeFailure } from '#domain/failure-cause.ts';
 import { backupKey, drillRecordKey, SOURCE_NAME } from '#domain/names.ts';
-import { errorName, WriteConflict } from '#errors';
+import { errorName, isRetryable, WriteConflict } from '#errors';
 import { parseRecord } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
@@ -28,8 +28,8 @@ const JSON_TYPE = { contentType: 'application/json' } as const;
 /**
  * Judges what the drill found, and says how it ended: marks the backups that came back, writes `drill.json`,
  * sends the alert whichever way it ended, records the metrics. Called again it finds its own record and tells
- * of that one. A mark or a record that could not be written is a note; an alert that could not be sent is
- * tried again.
+ * of that one. A mark or a record that could not be written is a note; a report that could not be read for the
+ * moment and an alert that could not be sent are tried again.
  */
 export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async (event, deps) => {
   const { drill, executionArn } = event;
@@ -69,7 +69,7 @@ async function tellUnplanned(
   return { status: 'FAILED', error, cause, recordKey: null };
 }
 
-/** What the task found, also where it then failed; undefined when it did not get so far. */
+/** What the task found, also where it then failed; undefined when it did not get so far. Throws what may pass. */
 async function readReport(
   { objects, log }: Pick<Deps, 'objects' | 'log'>,
   key: string,
@@ -78,6 +78,8 @@ async function readReport(
     const found = await objects.get(key);
     return found && parseRecord(DrillReport, found.body, key);
   } catch (error) {
+    // A good backup must not fail because S3 was busy: the state tries again.
+    if (isRetryable(error)) throw error;
     log.warn(LOG.failed, { while: 'reading the report of a drill', key, error: errorName(error) });
     return undefined;
   }
@@ -132,10 +134,21 @@ async function writeRecord(
 ): Promise<{ record: DrillRecord; recordKey: string | null }> {
   const key = drillRecordKey(record.drill);
   try {
-    const found = await objects.get(key);
-    if (found) return { record: parseRecord(DrillRecord, found.body, key), recordKey: key };
+    const written = async () => {
+      const found = await objects.get(key);
+      return found && { record: parseRecord(DrillRecord, found.body, key), recordKey: key };
+    };
+    const earlier = await written();
+    if (earlier) return earlier;
     const body = JSON.stringify(record, null, 1);
-    await objects.put(key, body, { ...JSON_TYPE, condition: 'absent' });
+    try {
+      await objects.put(key, body, { ...JSON_TYPE, condition: 'absent' });
+    } catch (error) {
+      // An invocation that Lambda repeats too early runs beside the first.
+      const other = errorName(error) === WriteConflict.errorName ? await written() : undefined;
+      if (other) return other;
+      throw error;
+    }
     return { record, recordKey: key };
   } catch (error) {
     log.warn(LOG.failed, { while: 'writing the drill record', key, error: errorName(error) });

@@ -30,6 +30,14 @@ type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'servers';
 const PAST_DRILLS = 12;
 
 /**
+ * All that a drill plans is the state's data, which ends at 262,144 bytes: with so many and 100 archives there is
+ * room left. Beyond that no state could catch it, and nobody would be told. One missing database fails the drill as well.
+ */
+const MISSING_TOLD = 100;
+/** The notes go with each archive. */
+const MISSING_NOTED = 10;
+
+/**
  * What is rehearsed. Ids and choices are derived from the execution, so that asking again plans the same
  * drill. A database whose backup cannot be planned for is missing; the others are rehearsed without it.
  * Throws InvalidInput, UnknownSource, InvalidPlan, BackupNotFound, BackupNotVerified; of a server's drill what
@@ -73,15 +81,19 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
     now: new Date(startedAt),
     seed: executionArn,
   });
-  const { archives, missing } = await planArchives(deps, { drill, plan, choices });
+  const planned = await planArchives(deps, { drill, plan, choices });
+  const { archives } = planned;
+  const missing = planned.missing.slice(0, MISSING_TOLD);
+  const more = planned.missing.length - missing.length;
   const notes = [
     ...choices.notes,
-    ...missing.map(({ failure }) => `nothing to drill: ${failure.Cause}`),
+    ...missing.slice(0, MISSING_NOTED).map(({ failure }) => `nothing to drill: ${failure.Cause}`),
+    ...(more > 0 ? [`nothing to drill of ${more} databases that are not listed either`] : []),
   ];
   deps.log.info(LOG.drillPlanned, {
     ...drill,
     backups: archives.map(({ restore }) => restore.backup),
-    missing: missing.map(({ database }) => database),
+    missing: planned.missing.map(({ database }) => database),
   });
   return { ...state, drill: { ...drill, notes }, archives, missing };
 };
@@ -127,8 +139,7 @@ async function findArchive({ objects }: Pick<Deps, 'objects'>, { backup }: Chose
   if (!stored) throw new ObjectMissing(`there is no ${key} in ${objects.bucket}`);
   const version = versionId ?? stored.versionId;
   const pinned = version === undefined ? {} : { versionId: version };
-  const { blocks } = found.manifest.archive;
-  return { archive: { key, sizeBytes: stored.sizeBytes, ...pinned }, blocks, stored };
+  return { archive: { key, sizeBytes: stored.sizeBytes, ...pinned }, stored };
 }
 
 export const handler = lambdaHandler(PlanDrillEvent, planDrill, {

@@ -66,7 +66,11 @@ export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, 
     drillServersSwept: 0,
   };
   const lookAfterSources = async () => {
-    await toTheEnd(await deps.plans.list(), async (plan) => {
+    // One plan that somebody broke must not make every other source silent.
+    const broken: Error[] = [];
+    const plans = await deps.plans.list((error) => broken.push(error));
+    await toTheEnd([...plans, ...broken], async (plan) => {
+      if (plan instanceof Error) throw plan;
       counts.sources += 1;
       const inventory = await listSource(deps, plan.source);
       const chores = {

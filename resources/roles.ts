@@ -78,6 +78,10 @@ const stateMachine = (stage: string) => `holdfast-${stage}-backup`;
 const readExecutions = ({ stage }: RoleContext): Statement =>
   allow(['states:DescribeExecution'], arn('states', `execution:${stateMachine(stage)}:*`));
 
+/** Whoever removes what a drill has left must know that the drill is over. */
+const readDrillExecutions = ({ stage }: RoleContext): Statement =>
+  allow(['states:DescribeExecution'], arn('states', `execution:holdfast-${stage}-drill:*`));
+
 /** IAM knows no resource for these calls: the token is the proof of who may answer. */
 const answerTasks = (...calls: ('Success' | 'Failure' | 'Heartbeat')[]): Statement =>
   allow(
@@ -288,7 +292,14 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   'write-report': (context) => [
     readPlans(context),
     ...objects({
-      read: ['backups/*', 'runs/*', 'drills/*'],
+      // No archive: whoever can change what makes a page shall not read the data.
+      read: [
+        'backups/*/manifest.json',
+        'backups/*/verification.json',
+        'backups/*/quarantine.json',
+        'runs/*',
+        'drills/*/drill.json',
+      ],
       write: ['reports/report.html', 'runs/*/report.html', 'drills/*/report.html'],
     }),
   ],
@@ -361,6 +372,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
     ...resumeRestores,
     ...abortUploads,
     readExecutions(context),
+    readDrillExecutions(context),
     ...runTask('Verify'),
     ...alert,
     ...undelivered,

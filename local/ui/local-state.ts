@@ -48,12 +48,20 @@ export function readLocalState(directory: string, bucket: string): GatherNeeds {
       },
     },
     plans: {
-      async list() {
+      async list(onInvalid) {
         const files = await readdir(plansFolder(directory)).catch(() => []);
         const texts = files
           .filter((file) => file.endsWith('.json'))
           .map((file) => readFile(join(plansFolder(directory), file), 'utf8'));
-        return (await Promise.all(texts)).map(parsePlan);
+        return (await Promise.all(texts)).flatMap((text) => {
+          try {
+            return parsePlan(text);
+          } catch (error) {
+            if (!onInvalid || !(error instanceof InvalidPlan)) throw error;
+            onInvalid(error);
+            return [];
+          }
+        });
       },
     },
   };

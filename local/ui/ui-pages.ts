@@ -13,8 +13,8 @@ import { machineSvg, stateWords } from './machine-svg.ts';
 export interface UiState {
   readonly now: Date;
   readonly directory: string;
-  /** The process that runs executions is alive. */
-  readonly isAlive: boolean;
+  /** Since when the process that runs executions is there; undefined: there is none. */
+  readonly aliveSince: Date | undefined;
   readonly executions: readonly JournaledExecution[];
   readonly definitions: ReadonlyMap<string, AslDefinition>;
 }
@@ -92,24 +92,31 @@ function uiDocument(title: string, path: string, content: HtmlValue, { now }: Ui
   return documentOf(title, body, { head: HEAD, policy: POLICY });
 }
 
-function isRunning(execution: JournaledExecution, { isAlive }: UiState): boolean {
-  return isAlive && progressOf(execution).status === 'RUNNING';
+function isRunning(execution: JournaledExecution, state: UiState): boolean {
+  const progress = progressOf(execution);
+  return progress.status === 'RUNNING' && isAlive(progress, state);
+}
+
+/** What an earlier process began nobody goes on with. */
+function isAlive({ startedAt }: ExecutionProgress, { aliveSince }: UiState): boolean {
+  return aliveSince !== undefined && startedAt >= aliveSince;
 }
 
 /** Where the process was killed nobody wrote the end. */
-function statusWord({ status }: ExecutionProgress, isAlive: boolean): string {
-  if (status === 'RUNNING') return isAlive ? 'running' : 'ended with its process';
+function statusWord(progress: ExecutionProgress, state: UiState): string {
+  const { status } = progress;
+  if (status === 'RUNNING') return isAlive(progress, state) ? 'running' : 'ended with its process';
   return (
     { SUCCEEDED: 'worked', FAILED: 'failed', TIMED_OUT: 'timed out', ABORTED: 'stopped' }[status] ??
     status
   );
 }
 
-function statusPill(progress: ExecutionProgress, isAlive: boolean): Markup {
+function statusPill(progress: ExecutionProgress, state: UiState): Markup {
   const { status } = progress;
-  const tone =
-    status === 'SUCCEEDED' ? 'green' : status === 'RUNNING' && isAlive ? 'running' : 'red';
-  return html`<span class="pill ${tone}">${statusWord(progress, isAlive)}</span>`;
+  const isGoingOn = status === 'RUNNING' && isAlive(progress, state);
+  const tone = status === 'SUCCEEDED' ? 'green' : isGoingOn ? 'running' : 'red';
+  return html`<span class="pill ${tone}">${statusWord(progress, state)}</span>`;
 }
 
 export function executionPath(name: string): string {
@@ -117,14 +124,14 @@ export function executionPath(name: string): string {
 }
 
 function executionsTable(state: UiState): Markup {
-  const { executions, isAlive, now } = state;
+  const { executions, now } = state;
   if (executions.length === 0) return html`<p class="quiet">None yet.</p>`;
   return html`<table class="stack"><thead><tr><th scope="col">Run</th><th scope="col">Of</th><th scope="col">State</th><th scope="col">Begun</th><th scope="col" class="num">Took</th></tr></thead>
 <tbody>${executions.slice(0, LISTED).map((execution) => {
     const progress = progressOf(execution);
     const { startedAt, lastAt } = progress;
     const seconds = (lastAt.getTime() - startedAt.getTime()) / 1000;
-    return html`<tr><th scope="row" class="wrap"><a href="${executionPath(execution.name)}"><code>${execution.name}</code></a></th>${cell('Of', execution.machine)}${cell('State', statusPill(progress, isAlive))}${cell('Begun', html`${displayUtc(startedAt)}, ${relativeTime(startedAt, now)}`)}${cell('Took', duration(seconds), 'num')}</tr>`;
+    return html`<tr><th scope="row" class="wrap"><a href="${executionPath(execution.name)}"><code>${execution.name}</code></a></th>${cell('Of', execution.machine)}${cell('State', statusPill(progress, state))}${cell('Begun', html`${displayUtc(startedAt)}, ${relativeTime(startedAt, now)}`)}${cell('Took', duration(seconds), 'num')}</tr>`;
   })}</tbody></table>`;
 }
 
@@ -133,7 +140,7 @@ function executionCard(execution: JournaledExecution, state: UiState, id: string
   const definition = state.definitions.get(execution.machine);
   const drawing = definition && drawMachine(definition);
   return html`<section class="card" aria-labelledby="${id}-h">
-<div class="head"><h2 id="${id}-h">${execution.machine}: <code>${execution.name}</code></h2>${statusPill(progress, state.isAlive)}</div>
+<div class="head"><h2 id="${id}-h">${execution.machine}: <code>${execution.name}</code></h2>${statusPill(progress, state)}</div>
 ${
   drawing
     ? html`<div class="scroll" tabindex="0" role="region" aria-labelledby="${id}-h">${machineSvg(id, `State machine ${execution.machine}`, drawing, progress)}</div>`

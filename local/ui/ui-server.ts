@@ -33,6 +33,7 @@ interface Answer {
 }
 
 const HTML = 'text/html; charset=utf-8';
+const EVENTS = 'text/event-stream';
 const plain = (status: number, body: string): Answer => ({
   status,
   type: 'text/plain; charset=utf-8',
@@ -102,7 +103,8 @@ async function answer(
     case '/ui.js':
       return { status: 200, type: 'text/javascript; charset=utf-8', body: UI_CLIENT };
     case '/changes':
-      return 'changes';
+      // Who asks for the head alone does not listen.
+      return method === 'HEAD' ? { status: 200, type: EVENTS, body: '' } : 'changes';
     case '/favicon.ico':
       return { status: 204, type: 'image/x-icon', body: '' };
     case '/report': {
@@ -116,11 +118,11 @@ async function answer(
 
 async function runs(path: string, options: UiOptions): Promise<Answer> {
   const { directory, definitions } = options;
-  const [executions, isAlive] = await Promise.all([
+  const [executions, aliveSince] = await Promise.all([
     readExecutions(directory),
-    processLives(directory),
+    claimedSince(directory),
   ]);
-  const state: UiState = { now: new Date(), directory, isAlive, executions, definitions };
+  const state: UiState = { now: new Date(), directory, aliveSince, executions, definitions };
   if (path === '/') return { status: 200, type: HTML, body: runsPage(state) };
   // What there is, is compared with the path; the path itself is never followed.
   const execution = executions.find(({ name }) => executionPath(name) === path);
@@ -128,16 +130,18 @@ async function runs(path: string, options: UiOptions): Promise<Answer> {
   return { status: 200, type: HTML, body: executionPage(execution, state) };
 }
 
-/** The process that claimed the folder; see directory-claim.ts. */
-async function processLives(directory: string): Promise<boolean> {
-  const pid = Number(await readFile(join(directory, 'pid'), 'utf8').catch(() => ''));
-  if (!(pid > 0)) return false;
+/** When the process that is alive claimed the folder; see directory-claim.ts. */
+async function claimedSince(directory: string): Promise<Date | undefined> {
+  const file = join(directory, 'pid');
+  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+  if (!(pid > 0)) return undefined;
+  const claim = await stat(file).catch(() => undefined);
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
   }
+  return claim?.mtime;
 }
 
 const HEADERS = {
@@ -162,7 +166,7 @@ function subscribe(response: ServerResponse, listeners: Set<ServerResponse>): vo
     response.writeHead(503, HEADERS).end();
     return;
   }
-  response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream' });
+  response.writeHead(200, { ...HEADERS, 'content-type': EVENTS });
   response.write('retry: 1000\n\nevent: change\ndata: now\n\n');
   listeners.add(response);
   response.on('close', () => listeners.delete(response));

@@ -70,10 +70,16 @@ export function makePlans(options: { client: SSMClient; prefix: string }): Plans
         );
       }
     },
-    async list() {
-      return (await parameters()).map(({ Name = '', Value = '' }) =>
-        parsePlan(Name.slice(prefix.length), Value, Name),
-      );
+    async list(onInvalid) {
+      return (await parameters()).flatMap(({ Name = '', Value = '' }) => {
+        try {
+          return parsePlan(Name.slice(prefix.length), Value, Name);
+        } catch (error) {
+          if (!onInvalid || !(error instanceof InvalidPlan)) throw error;
+          onInvalid(error);
+          return [];
+        }
+      });
     },
   };
 }

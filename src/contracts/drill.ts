@@ -138,6 +138,10 @@ export const DrillSubject = z.discriminatedUnion('type', [
     type: z.literal('server').describe('a server that RDS restored'),
     connection: Connection,
     identifier: z.string(),
+    /** Of the source: what else the server has is checked for damage, and not by the plan's queries. */
+    databases: SourcePlan.shape.databases,
+    /** When the newest data on it were written; ages are counted from here. */
+    newestDataAt: z.iso.datetime(),
   }),
 ]);
 export type DrillSubject = z.infer<typeof DrillSubject>;

@@ -13,6 +13,7 @@ import type {
 } from '#contracts/restore-server.ts';
 import type { Connection, SourcePlan } from '#contracts/source-plan.ts';
 import type { SnapshotState } from '#contracts/workflow.ts';
+import type { HoldfastError } from '#errors';
 
 /**
  * Every side effect of Holdfast, as types. A function asks for the slice it needs
@@ -129,7 +130,8 @@ export interface Upload {
 export interface Plans {
   /** Throws UnknownSource or InvalidPlan. Without a version: the newest. */
   load(source: string, version?: number): Promise<{ plan: SourcePlan; version: number }>;
-  list(): Promise<readonly SourcePlan[]>;
+  /** Throws InvalidPlan; where it is to be told instead, that plan is left out, and the others are there. */
+  list(onInvalid?: (error: HoldfastError) => unknown): Promise<readonly SourcePlan[]>;
 }
 
 /** RDS manual snapshots of instances and clusters. */

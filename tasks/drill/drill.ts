@@ -43,8 +43,7 @@ export async function drill(
     });
   };
   if (subject.type === 'server') {
-    const { connection } = subject;
-    await checkServer(deps, { order, connection, signal, onReport });
+    await checkServer(deps, { order, server: subject, signal, onReport });
   } else {
     const { restore } = subject;
     await onReport(await rehearseArchive(deps, { order, restore, signal, progressSeconds }));

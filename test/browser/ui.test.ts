@@ -127,6 +127,10 @@ describe('the pages over the local state', () => {
     expect(await ask('/', { method })).toMatchObject({ status: 405 });
   });
 
+  it('answer who asks for the head of the changes alone, and keep no place for it', async () => {
+    expect(await ask('/changes', { method: 'HEAD' })).toMatchObject({ status: 200 });
+  });
+
   it.each([
     '/../package.json',
     '/executions/../../pid',

@@ -42,6 +42,10 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   ...['verification.json', 'quarantine.json'].map((file) =>
     folder(`backups/*/${file}`, ['s3:PutObject'], 'what only the verification writes'),
   ),
+  ...['manifest.json', 'verification.json', 'quarantine.json'].map((file) =>
+    folder(`backups/*/${file}`, READ, 'records that the report is made of: never the data'),
+  ),
+  folder('drills/*/drill.json', READ, 'records that the report is made of'),
   folder('jobs/*', [...READ, 's3:PutObject', 's3:DeleteObject'], 'one job record a dump'),
   folder('runs/*', [...READ, 's3:PutObject'], "runs' locks, plans and summaries"),
   folder('drills/*', READ, 'records of drills'),
@@ -80,6 +84,11 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
     resource: 'states:execution:holdfast-STAGE-backup:*',
     actions: ['states:DescribeExecution'],
     reason: 'executions of our one state machine',
+  },
+  {
+    resource: 'states:execution:holdfast-STAGE-drill:*',
+    actions: ['states:DescribeExecution'],
+    reason: 'executions of drills, to know whose servers are left over',
   },
   {
     resource: 'ecs:task/Cluster/*',

@@ -201,13 +201,15 @@ describe.each(STAGES)('the %s template', (stage) => {
     }
   });
 
-  it('runs the tasks of the image as it is built, without root and without a disk', () => {
+  it('runs the tasks of the image as it is built, without a disk, and root only where a server runs as nobody', () => {
     const dockerfile = readRoot('tasks/Dockerfile');
     const definitions = ofType(templateOf(stage), 'AWS::ECS::TaskDefinition');
     const commands = definitions.map(([, { Properties }]) => {
       const [container] = Properties.ContainerDefinitions;
       expect(container).toMatchObject({ Name: 'holdfast', ReadonlyRootFilesystem: true });
-      expect(dockerfile).toContain(`USER ${container.User}`);
+      const isDrill = container.Command[0] === '/opt/holdfast/drill.mjs';
+      expect(container.User).toBe(isDrill ? '0:0' : '1000:1000');
+      expect(dockerfile).toContain('USER 1000:1000');
       const entryPoint = container.EntryPoint.map((word: string) => JSON.stringify(word));
       expect(dockerfile).toContain(`ENTRYPOINT [${entryPoint.join(', ')}]`);
       expect(container.StopTimeout).toBe(120);
@@ -504,6 +506,14 @@ describe('permissions', () => {
       }
     }
     expect(wide).toEqual([]);
+  });
+
+  it('let Reconcile ask whether a drill is over before it deletes what is left of it', () => {
+    const asked = statements()
+      .filter(({ owner }) => owner === 'ReconcileRole')
+      .filter(({ statement }) => statement.Action.includes('states:DescribeExecution'))
+      .flatMap(({ statement }) => statement.Resource.map((it) => shorten(it, 'prod')));
+    expect(asked).toContain('states:execution:holdfast-STAGE-drill:*');
   });
 
   it('let nobody but the verification write that a backup is verified', () => {

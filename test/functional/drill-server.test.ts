@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Drill } from '#contracts/drill.ts';
 import { DrillOrder } from '#contracts/drill.ts';
 import type { PlannedServerRestore, RestoredServerName } from '#contracts/restore-server.ts';
+import { AccessDenied } from '#errors';
 import { drillServer } from '#functions/drill-server.ts';
 import { planServerDrill } from '#operations/drill/plan-server-drill.ts';
 import { sweepDrillServers } from '#operations/drill/sweep-drill-servers.ts';
@@ -148,6 +149,8 @@ describe('the checks of a restored server', () => {
           auth: { type: 'secret', secretId: login.secretArn },
           tls: { mode: 'verify-full' },
         },
+        databases: plan.databases,
+        newestDataAt: event.server.newestDataAt,
       },
     });
     expect(text).not.toContain('holdfast/orders');
@@ -187,6 +190,17 @@ describe('the sweep for servers that outlived their drill', () => {
       expect(deps.alerts.sent).toHaveLength(1);
     },
   );
+
+  it('leaves a server of another stage to that one, whose drills it may not ask about', async () => {
+    const { deps } = await restored();
+    const workflow = {
+      ...deps.workflow,
+      executionStatus: () => Promise.reject(new AccessDenied('AWS refused describe execution')),
+    };
+
+    expect(await sweepDrillServers({ ...deps, workflow })).toEqual({ swept: 0 });
+    expect(deps.servers.deleted).toEqual([]);
+  });
 
   it('goes on with the others when one cannot be deleted, and then says so', async () => {
     const { deps, event } = await restored();

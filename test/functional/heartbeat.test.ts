@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceExtent } from '#contracts/source-extent.ts';
 import { backupKey, drillRecordKey, sourceExtentKey } from '#domain/names.ts';
-import { Throttled } from '#errors';
+import { InvalidPlan, Throttled } from '#errors';
 import { reconcile } from '#functions/reconcile.ts';
 import {
   backupIdAt,
@@ -195,6 +195,19 @@ describe('a heartbeat that finds something broken', () => {
     await expect(reconcile({}, deps)).rejects.toThrow('extent.json');
     const recorded = Object.assign({}, ...deps.metrics.recorded.map(({ values }) => values));
     expect(Object.keys(recorded).sort()).toEqual(['DrillAge', 'MonthlyCost', 'StoredBytes']);
+  });
+
+  it('is recorded of every source whose plan can be read', async () => {
+    const deps = quiet();
+    const list = deps.plans.list.bind(deps.plans);
+    deps.plans.list = async (onInvalid) => {
+      const error = new InvalidPlan('the plan in typo is not valid');
+      if (!onInvalid) throw error;
+      onInvalid(error);
+      return list();
+    };
+    await expect(reconcile({}, deps)).rejects.toThrow('typo');
+    expect(deps.metrics.recorded.map(({ source }) => source)).toContain('orders');
   });
 
   it('of one source does not keep another’s back', async () => {

@@ -8,6 +8,7 @@ import {
   makeDrill,
   makeDrillReport,
   makeMissing,
+  makePastDrill,
   makeServerDrill,
 } from '#test/fakes/drills.ts';
 import { backupIdAt, makeDeps, seedBackup } from '#test/fakes.ts';
@@ -118,6 +119,19 @@ describe('at the end of a drill', () => {
     expect(deps.objects.json(recordKey)).toMatchObject({ endedAt: '2026-11-20T10:05:00.000Z' });
   });
 
+  it('tells of the record that another invocation writes at the same moment', async () => {
+    const { deps, event } = makeFinished();
+    const first = makePastDrill({ drill: { reason: 'of the other one' } });
+    const put: typeof deps.objects.put = async (key, body, options) => {
+      if (key === recordKey) deps.objects.seed(recordKey, first);
+      return deps.objects.put(key, body, options);
+    };
+    const beside = { ...deps, objects: { ...deps.objects, put } };
+    expect(await notifyDrill(event, beside)).toMatchObject({ status: 'PASSED', recordKey });
+    expect(DrillRecord.parse(deps.objects.json(recordKey))).toEqual(first);
+    expect(deps.alerts.sent[0]?.text).not.toContain('this drill does not count');
+  });
+
   it('leaves the mark of an earlier drill as it is, as nothing of a backup is written twice', async () => {
     const { deps, event } = makeFinished();
     deps.objects.seed(markKey('shop'), { drillId: '20261001T050000Z-k3v9qd' });
@@ -152,6 +166,14 @@ describe('at the end of a drill', () => {
     const [alert] = deps.alerts.sent;
     expect(alert?.text).toContain('retention may delete the backup');
     expect(alert?.text).toContain('this drill does not count');
+  });
+
+  it('is tried again when a report cannot be read for the moment, and calls no backup bad for it', async () => {
+    const { deps, event } = makeFinished();
+    const get = () => Promise.reject(new ServiceUnavailable('S3'));
+    const busy = { ...deps, objects: { ...deps.objects, get } };
+    await expect(notifyDrill(event, busy)).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+    expect(deps.alerts.sent).toEqual([]);
   });
 
   it('is tried again when the alert cannot be sent', async () => {

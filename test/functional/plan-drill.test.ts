@@ -10,7 +10,6 @@ import {
   type Changes,
   executionArnOf,
   makeDeps,
-  makeManifest,
   makePlan,
   makePlans,
   seedBackup,
@@ -111,25 +110,11 @@ describe('planning a drill', () => {
     );
   });
 
-  it('restores a part with what it needs where the plan names tables, and only those that are there', async () => {
+  it('restores a part with what it needs where the plan names tables; which are there, the task knows', async () => {
     const tables = ['public.orders', 'nowhere.*'];
-    const deps = makeHistory({ tables });
-    const ref = { source: 'orders', ...NEW };
-    const data = { kind: 'table', schema: 'public', table: 'orders' } as const;
-    const blocks = [{ ...data, dumpId: 10, offset: 5000, lengthBytes: 100 }];
-    deps.objects.seed(
-      backupKey(ref, 'manifest.json'),
-      makeManifest({ ...ref, archive: { blocks } }),
-    );
-    expect((await planDrill(event(), deps)).archives).toMatchObject([
-      { restore: { selection: { tables: ['public.orders'], withDependencies: true } } },
+    expect((await planDrill(event(), makeHistory({ tables }))).archives).toMatchObject([
+      { restore: { selection: { tables, withDependencies: true } } },
     ]);
-  });
-
-  it('restores all of a database that has none of these tables', async () => {
-    const deps = makeHistory({ tables: ['nowhere.*'] });
-    const [archive] = (await planDrill(event(), deps)).archives;
-    expect(archive?.restore.selection).toEqual({ without: [], withDependencies: false });
   });
 
   it('misses a database whose manifest was altered, and drills the others', async () => {
@@ -156,6 +141,23 @@ describe('planning a drill', () => {
     expect((await planDrill(event(), deps)).missing).toMatchObject([
       { database: 'audit', backupId: null, failure: { Error: 'BackupNotFound' } },
     ]);
+  });
+
+  it('fits what a state may hold, though a thousand databases have no verified backup', async () => {
+    const deps = makeHistory({ maxDatabases: 100 });
+    for (let index = 0; index < 1100; index += 1) {
+      const database = `tenant_${'x'.repeat(40)}_${String(index).padStart(4, '0')}`;
+      const state = index < 150 ? 'verified' : 'unverified';
+      seedBackup(deps.objects, at('2026-11-19T02:00:00Z', database), state);
+    }
+    const planned = await planDrill(event(), deps);
+    expect(planned.archives).toHaveLength(100);
+    expect(planned.missing).toHaveLength(100);
+    expect(planned.drill.notes.at(-1)).toBe(
+      'nothing to drill of 850 databases that are not listed either',
+    );
+    // Results of the archives are added to it: some 500 bytes each.
+    expect(Buffer.byteLength(JSON.stringify(planned)) + 100 * 500).toBeLessThan(262_144);
   });
 
   it('leaves what may pass to be tried again', async () => {

@@ -102,3 +102,14 @@ it('all plans are listed by name, over every page', async () => {
     .resolves({ Parameters: [parameterOf('billing')] });
   expect((await plans.list()).map(({ source }) => source)).toEqual(['billing', 'orders']);
 });
+
+it('a plan that is not valid fails the list, or is told of and left out', async () => {
+  ssm.on(GetParametersByPathCommand).resolves({
+    Parameters: [parameterOf('orders'), { Name: `${PREFIX}typo`, Value: '{', Version: 1 }],
+  });
+  await expect(plans.list()).rejects.toThrow('typo');
+  const invalid: string[] = [];
+  const found = await plans.list(({ message }) => invalid.push(message));
+  expect(found.map(({ source }) => source)).toEqual(['orders']);
+  expect(invalid).toEqual([expect.stringContaining(`the plan in ${PREFIX}typo is not valid`)]);
+});

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AlarmDefinition } from '#contracts/metrics.ts';
+import type { SmokeQuery, SourcePlan } from '#contracts/source-plan.ts';
 import { alarmsOf } from '#domain/monitoring/alarms.ts';
 import {
   type AlarmStateValue,
@@ -129,6 +130,21 @@ class Day {
 const readAll = () => readDatapoints(join(pipeline().directory, METRICS_FILE));
 const beat = () => pipeline().stack.functions.invoke('reconcile', {});
 const run = () => pipeline().run({ kinds: ['logical'] });
+const TARGETS = ['RtoMissed', 'RpoMissed'] as const;
+const changeDrill = (drill: Partial<Pick<SourcePlan['drill'], 'targets' | 'smokeQueries'>>) =>
+  pipeline().changePlan({ drill: { choose: 'latest', ...drill } });
+const smokeQuery = (query: string): SmokeQuery => ({
+  name: 'what must be there',
+  database: 'shop',
+  query,
+  expect: { atLeast: 1 },
+  timeoutSeconds: 120,
+});
+/** The whole way, to an end that the test is about. */
+const drillTo = async (status: 'PASSED' | 'FAILED') => {
+  const { execution, record } = await pipeline().drill();
+  expect(record?.status, execution.cause).toBe(status);
+};
 const recordedValue = (datapoints: readonly Datapoint[], metric: Datapoint['metric']) =>
   datapoints.find((it) => it.metric === metric && it.database === undefined)?.value;
 
@@ -185,6 +201,43 @@ describe('the alarms, on what the stack records', { timeout: LIMIT_MILLISECONDS 
     await drilled(0, 'PASSED');
     await day.during(2, beat);
     expect(day.after(2, 'DrillStale')).toBe('OK');
+  });
+
+  it('DrillFailed: fires when a smoke query finds other data, stays, and recovers with a drill that passes', async () => {
+    const day = await Day.begin();
+    await day.during(0, run);
+    changeDrill({ smokeQueries: [smokeQuery('SELECT count(*) FROM crm.customers WHERE false')] });
+    const failed = await day.during(1, () => drillTo('FAILED'));
+    expect(recordedValue(failed, 'DrillFailed')).toBe(1);
+    expect([1, 5, 20].map((hour) => day.after(hour, 'DrillFailed'))).toEqual([
+      'ALARM',
+      'ALARM',
+      'ALARM',
+    ]);
+    expect(TARGETS.map((kind) => day.after(1, kind))).toEqual(['OK', 'OK']);
+    changeDrill({ smokeQueries: [smokeQuery('SELECT 1')] });
+    await day.during(21, () => drillTo('PASSED'));
+    expect(day.after(21, 'DrillFailed')).toBe('OK');
+    pipeline().changePlan({});
+  });
+
+  it('RtoMissed and RpoMissed: fire for a drill of more than a minute and a backup that old, and recover', async () => {
+    const targets = { rtoMinutes: 1, rpoMinutes: 1 };
+    const stateOfTargets = (hour: number) => TARGETS.map((kind) => day.after(hour, kind));
+    const day = await Day.begin();
+    await day.during(0, run);
+    changeDrill({ targets, smokeQueries: [smokeQuery('SELECT 1 FROM pg_sleep(61)')] });
+    await day.during(1, () => drillTo('FAILED'));
+    expect(stateOfTargets(1)).toEqual(['ALARM', 'OK']);
+    changeDrill({ targets, smokeQueries: [] });
+    await day.during(2, () => drillTo('FAILED'));
+    expect(stateOfTargets(2)).toEqual(['OK', 'ALARM']);
+    expect(day.after(2, 'DrillFailed')).toBe('ALARM');
+    await day.during(3, run);
+    await day.during(3, () => drillTo('PASSED'));
+    expect(stateOfTargets(3)).toEqual(['OK', 'OK']);
+    expect(day.after(3, 'DrillFailed')).toBe('OK');
+    pipeline().changePlan({});
   });
 
   it('BackupsFailed: fires when a database has no backup, stays, and recovers with the next run', async () => {

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { makeThrowawayServers } from '#adapters/throwaway-servers.ts';
 import { DrillReport } from '#contracts/drill.ts';
 import { SmokeQuery } from '#contracts/source-plan.ts';
+import { judgeDatabase } from '#domain/drill/drill-record.ts';
 import { type BackupRef, backupKey } from '#domain/names.ts';
 import { DrillServerFailed } from '#errors';
 import { LOCAL } from '#local/stack.ts';
@@ -19,7 +20,7 @@ import {
 import { withClient } from '../support/postgres.ts';
 import { mountSmallFileSystem, whyNoSmallFileSystem } from '../support/small-file-system.ts';
 import { listBackups, usePipeline } from '../support/stack.ts';
-import { overwrite } from '../support/throwaway-place.ts';
+import { overwrite, runOn } from '../support/throwaway-place.ts';
 
 const pipeline = usePipeline();
 let place: DrillPlace;
@@ -124,6 +125,34 @@ test('A part of the database is rehearsed, its time told for the whole, and nobo
   expect(report.rtoSeconds).toBeGreaterThan(report.measuredSeconds);
   expect(report.findings).toMatchObject([
     { class: 'environment', check: 'smoke-query', subject: 'views' },
+  ]);
+});
+
+test('The plan names a partitioned table, and tables of other databases: it comes, and these are passed over', async () => {
+  const report = await drill(backup, {
+    selection: { tables: ['sales.orders', 'nowhere.*'], withDependencies: true },
+    smokeQueries: [smoke('SELECT count(*) FROM sales.orders', { atLeast: 1000 })],
+  });
+  expect(report.findings).toEqual([]);
+  expect(report.extrapolated).toBe(true);
+  const none = await drill(backup, {
+    selection: { tables: ['nowhere.*'], withDependencies: true },
+  });
+  expect(none.extrapolated).toBe(false);
+  expect(none.tables).toBeGreaterThan(20);
+});
+
+test('A part is rehearsed, and a table of a query was dropped before the backup: the drill fails', async () => {
+  const report = await drill(backup, {
+    selection: { tables: ['sales.order_lines', 'sales.dropped'], withDependencies: true },
+    smokeQueries: [
+      smoke('SELECT count(*) FROM sales.dropped', { atLeast: 1 }, { name: 'dropped' }),
+      smoke('SELECT count(*) FROM web.page_views', { atLeast: 1 }, { name: 'left out' }),
+    ],
+  });
+  expect(report.findings).toMatchObject([
+    { class: 'data', check: 'smoke-query', subject: 'dropped' },
+    { class: 'environment', check: 'smoke-query', subject: 'left out' },
   ]);
 });
 
@@ -271,6 +300,63 @@ test('The server lacks the locale of the database: it is rehearsed with another 
   ]);
   expect(report.findings[0]?.message).toMatch(/made with the locale C: .*tlh_QO/);
   expect(report.checks.restored?.problems).toEqual([]);
+});
+
+/** Servers on whose disk a page of an index changes after the restore, before anybody looks. */
+function withDamagedIndex(servers: ThrowawayServers, index: string): ThrowawayServers {
+  return {
+    majors: () => servers.majors(),
+    async start(options) {
+      const server = await servers.start(options);
+      return {
+        connection: server.connection,
+        dataDirectory: server.dataDirectory,
+        databases: server.databases,
+        failure: () => server.failure(),
+        stop: () => server.stop(),
+        async restart() {
+          // What is clean in memory is not written again when the server shuts down.
+          const [row] = await runOn(
+            server,
+            backup.database,
+            'CHECKPOINT',
+            `SELECT pg_relation_filepath('${index}') AS path`,
+          );
+          const file = join(server.dataDirectory, String(row?.['path']));
+          await overwrite(file, 8192 + 4000, Buffer.alloc(4000, 0x7f));
+          await server.restart();
+        },
+      };
+    },
+  };
+}
+
+test('A page of an index is damaged after the restore: the drill fails, and names the index', async () => {
+  const throwawayServers = withDamagedIndex(place.deps.throwawayServers, 'sales.order_lines_pkey');
+  const report = await drill(backup, {}, { ...place.deps, throwawayServers });
+  expect(report.checks.amcheck.state).toBe('damaged');
+  expect(report.checks.dataChecksums.state).toBe('failures');
+  expect(report.findings).toMatchObject([
+    { class: 'data', check: 'amcheck', subject: 'sales.order_lines_pkey' },
+    { class: 'data', check: 'checksums' },
+  ]);
+  const { startedAt, targets } = await makeDrillOrder(pipeline().stack.objects, backup).then(
+    (order) => order.drill,
+  );
+  const judged = judgeDatabase(
+    {
+      database: backup.database,
+      backupId: backup.backupId,
+      chosenBy: 'latest',
+      newestDataAt: startedAt,
+      reportKey: 'report.json',
+      failure: null,
+    },
+    report,
+    { startedAt, targets },
+  );
+  expect(judged).toMatchObject({ status: 'FAILED', error: 'DrillFailed' });
+  expect(judged.cause).toContain('sales.order_lines_pkey: invalid page in block 1');
 });
 
 test('The server dies in the middle: the drill says that it did, and not that the backup is bad', async () => {

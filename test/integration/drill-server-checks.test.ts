@@ -3,7 +3,12 @@ import { systemClock } from '#adapters/clock.ts';
 import { makeDatabases } from '#adapters/databases.ts';
 import type { DrillOrder } from '#contracts/drill.ts';
 import { DrillReport } from '#contracts/drill.ts';
-import { Connection, DrillRules, SmokeQuery } from '#contracts/source-plan.ts';
+import {
+  Connection,
+  type DatabaseSelection,
+  DrillRules,
+  SmokeQuery,
+} from '#contracts/source-plan.ts';
 import { checkServer } from '#operations/drill/check-server.ts';
 import { usePostgres } from '../support/postgres.ts';
 
@@ -22,12 +27,26 @@ beforeAll(async () => {
   await postgres.query('postgres', `CREATE ROLE reader LOGIN PASSWORD 'of the reader'`);
 });
 
-async function check(
-  user: { username: string; password: string } = {
-    username: 'postgres',
-    password: postgres.server.password,
-  },
-): Promise<DrillReport[]> {
+interface Asked {
+  readonly user?: { username: string; password: string };
+  readonly databases?: DatabaseSelection;
+  readonly newestDataAt?: Date;
+  readonly smokeQueries?: SmokeQuery[];
+}
+
+async function check({
+  user = { username: 'postgres', password: postgres.server.password },
+  databases = 'all',
+  newestDataAt = new Date(),
+  smokeQueries = [
+    SmokeQuery.parse({
+      name: 'orders',
+      database: 'shop',
+      query: 'SELECT count(*) FROM orders',
+      expect: { atLeast: 6000 },
+    }),
+  ],
+}: Asked = {}): Promise<DrillReport[]> {
   const { host, port } = postgres.server;
   const connection = Connection.parse({
     host,
@@ -37,6 +56,13 @@ async function check(
   });
   const rules = DrillRules.parse({});
   const startedAt = new Date().toISOString();
+  const subject = {
+    type: 'server' as const,
+    connection,
+    identifier: 'orders-drill',
+    databases,
+    newestDataAt: newestDataAt.toISOString(),
+  };
   const order: DrillOrder = {
     version: 1,
     drill: {
@@ -51,20 +77,13 @@ async function check(
       targets: { rtoSeconds: 14_400, rpoSeconds: 86_400 },
       notes: [],
     },
-    subject: { type: 'server', connection, identifier: 'orders-drill' },
+    subject,
     taskToken: 'token',
     createdAt: startedAt,
     begunAt: new Date(Date.parse(startedAt) - 600_000).toISOString(),
     heartbeatSeconds: 300,
     checks: rules.checks,
-    smokeQueries: [
-      SmokeQuery.parse({
-        name: 'orders',
-        database: 'shop',
-        query: 'SELECT count(*) FROM orders',
-        expect: { atLeast: 6000 },
-      }),
-    ],
+    smokeQueries,
     task: rules.task,
     network: undefined,
   };
@@ -80,7 +99,7 @@ async function check(
     },
     {
       order,
-      connection,
+      server: subject,
       signal: new AbortController().signal,
       onReport: async (report) => void reports.push(DrillReport.parse(report)),
     },
@@ -113,11 +132,70 @@ test('Every database that takes connections is looked at, the largest first', as
 });
 
 test('A role that may not check is told of, and nothing is called clean', async () => {
-  const reports = await check({ username: 'reader', password: 'of the reader' });
+  const reports = await check({
+    user: { username: 'reader', password: 'of the reader' },
+  });
   const tiny = reports.find(({ database }) => database === 'tiny');
   expect(tiny?.checks.amcheck).toMatchObject({
     state: 'skipped',
     reason: expect.stringContaining('permission denied'),
   });
   expect(tiny?.findings).toMatchObject([{ class: 'environment', check: 'amcheck' }]);
+});
+
+test('What is asked in every database is asked in those of the plan, and in no other of the server', async () => {
+  const query = { name: 'orders', query: 'SELECT count(*) FROM orders', expect: { atLeast: 5000 } };
+  const reports = await check({ databases: ['shop'], smokeQueries: [SmokeQuery.parse(query)] });
+  expect(reports.flatMap(({ findings }) => findings)).toEqual([]);
+  expect(
+    reports.flatMap(({ database, checks }) =>
+      checks.smokeQueries.map(({ state }) => ({ database, state })),
+    ),
+  ).toEqual([{ database: 'shop', state: 'passed' }]);
+});
+
+test('A database that the plan or a query names is not on the server: the drill fails by it', async () => {
+  const reports = await check({
+    databases: ['shop', 'payroll', 'closed'],
+    smokeQueries: [
+      SmokeQuery.parse({
+        name: 'invoices',
+        database: 'billing',
+        query: 'SELECT count(*) FROM invoices',
+        expect: { atLeast: 1 },
+      }),
+    ],
+  });
+  expect(reports).toMatchObject([
+    {
+      database: 'shop',
+      findings: ['payroll', 'closed', 'billing'].map((subject) => ({
+        class: 'data',
+        check: 'restore',
+        subject,
+      })),
+    },
+    { findings: [] },
+    { findings: [] },
+  ]);
+});
+
+test('The newest order is as old as the snapshot: its age counts from there, not from the drill', async () => {
+  const hours = (count: number) => new Date(Date.now() - count * 3_600_000);
+  const ask = (at: Date) =>
+    check({
+      newestDataAt: hours(20),
+      smokeQueries: [
+        SmokeQuery.parse({
+          name: 'newest order',
+          database: 'shop',
+          query: `SELECT '${at.toISOString()}'::timestamptz`,
+          expect: { maxAgeMinutes: 120 },
+        }),
+      ],
+    });
+  const [fresh] = await ask(hours(21));
+  expect(fresh?.checks.smokeQueries).toMatchObject([{ state: 'passed' }]);
+  const [stale] = await ask(hours(23));
+  expect(stale?.checks.smokeQueries).toMatchObject([{ state: 'failed' }]);
 });

@@ -53,6 +53,7 @@ test.each<[string, Expectation, string | null]>([
   ['SELECT count(*) FROM sales.orders;', { equals: 1200 }, '1200'],
   ['SELECT id, body FROM orders ORDER BY id DESC', { equals: 1200 }, '1200'],
   ['SELECT id, id FROM orders ORDER BY 1 -- the oldest', { equals: 1 }, '1'],
+  ['SELECT 7 AS a, 8 AS first', { equals: 7 }, '7'],
   ['WITH o AS (SELECT * FROM orders) SELECT count(*) > 10 FROM o', { equals: true }, 'true'],
   ['VALUES (1.50::numeric)', { equals: 1.5 }, '1.50'],
   ['TABLE orders', { matches: '^[0-9]+$' }, '1'],

@@ -141,6 +141,42 @@ describe('a drill through the real state machine, functions, task and servers', 
     await expectNothingLeft();
   }, 60_000);
 
+  it('fails where a table was emptied before the backup, by the query that counts its rows', async () => {
+    const { server } = pipeline();
+    await withClient(server, 'postgres', (client) => client.query('CREATE DATABASE emptied'));
+    await withClient(server, 'emptied', (client) =>
+      client.query(
+        `CREATE TABLE orders AS SELECT n FROM generate_series(1, 1000) AS n; TRUNCATE orders`,
+      ),
+    );
+    const query = { query: 'SELECT count(*) FROM orders', timeoutSeconds: 60 };
+    pipeline().changePlan({
+      databases: ['emptied'],
+      drill: {
+        choose: 'latest',
+        smokeQueries: [{ name: 'enough orders', ...query, expect: { atLeast: 500 } }],
+      },
+    });
+    const { execution } = await pipeline().run();
+    const outcome = await pipeline().drill();
+    pipeline().changePlan({});
+    // Nothing of it is damaged: no other check can tell.
+    expect(execution).toMatchObject({ status: 'SUCCEEDED' });
+    expect(outcome.execution).toMatchObject({ status: 'FAILED', error: 'DrillFailed' });
+    expect(outcome.record?.databases).toMatchObject([
+      {
+        database: 'emptied',
+        status: 'FAILED',
+        cause: 'enough orders: is 0, expected at least 500',
+        findings: [{ class: 'data', check: 'smoke-query', subject: 'enough orders' }],
+      },
+    ]);
+    expectAlert(outcome, 'FAILED');
+    const marks = pipeline().stack.objects.list('backups/orders/emptied/');
+    for await (const { key } of marks) expect(key).not.toContain('drilled.json');
+    await expectNothingLeft();
+  }, 60_000);
+
   it('waits for an archive in Glacier, and counts the wait', async () => {
     const { store } = pipeline().stack;
     const key = keyOf('small', 'archive.dump');

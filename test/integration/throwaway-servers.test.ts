@@ -46,6 +46,22 @@ test('Majors are those with a server', async () => {
   expect(await none.majors()).toEqual([]);
 });
 
+test.skipIf(process.getuid?.() !== 0)(
+  'Code that a backup brings along cannot read the environment of the task (needs root)',
+  async () => {
+    const server = await start();
+    const read = (file: string) =>
+      runOn(
+        server,
+        'postgres',
+        `CREATE TEMP TABLE seen (line text); COPY seen FROM PROGRAM 'tr "\\0" x < ${file}'`,
+      );
+    // It runs programs, and sees its own.
+    await read('/proc/self/environ');
+    await expect(read(`/proc/${process.pid}/environ`)).rejects.toThrow(/program .* failed/);
+  },
+);
+
 test('A server has checksums, listens on no network, and wants a password', async () => {
   const server = await start();
   expect(

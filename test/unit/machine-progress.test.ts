@@ -14,6 +14,7 @@ import {
 import { drawMachine } from '#local/ui/machine-graph.ts';
 import { progressOf } from '#local/ui/machine-progress.ts';
 import { machineSvg } from '#local/ui/machine-svg.ts';
+import { runsPage } from '#local/ui/ui-pages.ts';
 
 const definitions = await readDefinitions();
 
@@ -139,5 +140,22 @@ describe('the journal of executions', () => {
       '%2E%2E%2F%2E%2E%2Fevil.jsonl',
       'd-1.jsonl',
     ]);
+  });
+});
+
+describe('the page of the runs', () => {
+  const directory = '/d';
+  const now = new Date('2026-11-20T04:00:00Z');
+  const executions = [makeExecution({ state: 'Plan Backup' })];
+  const pageOf = (aliveSince: Date | undefined) =>
+    runsPage({ now, directory, aliveSince, executions, definitions });
+
+  it('calls running what the process that is there began, and not what an earlier one left', () => {
+    const began = Date.parse('2026-11-20T03:00:00Z');
+    expect(pageOf(new Date(began - 1000))).toContain('<h1>A run goes on</h1>');
+    for (const page of [pageOf(new Date(began + 1000)), pageOf(undefined)]) {
+      expect(page).toContain('<span class="pill red">ended with its process</span>');
+      expect(page).not.toContain('A run goes on');
+    }
   });
 });

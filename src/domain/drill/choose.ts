@@ -70,9 +70,7 @@ export function chooseArchives(wish: DrillWish): DrillChoices {
     notes:
       later.length === 0
         ? []
-        : [
-            `drill.maxDatabases is ${rules.maxDatabases}: the next drill rehearses ${listed(later)}`,
-          ],
+        : [`drill.maxDatabases is ${rules.maxDatabases}: later drills rehearse ${listed(later)}`],
   };
 }
 
@@ -110,7 +108,9 @@ function choose(
     return { backup: chooseBackup(inventory, wanted), chosenBy: 'named' };
   }
   const latest = chooseLatest(inventory, source, database);
-  if (nextChoice(backup ?? rules.choose, past, database) === 'latest') {
+  const wasDrilled = backups.some(({ files }) => files.has('drilled.json'));
+  const coin = wasDrilled && fraction(`${seed}/${database}/choice`, 2) === 1 ? 'random' : 'latest';
+  if (nextChoice(backup ?? rules.choose, past, database, coin) === 'latest') {
     return { backup: latest, chosenBy: 'latest' };
   }
   const since = now.getTime() - rules.randomDays * 86_400_000;
@@ -128,11 +128,15 @@ function chooseLatest(inventory: Inventory, source: string, database: string): I
   return chooseBackup(inventory, { source, database, backup: 'latest', allowUnverified: false });
 }
 
-/** The one that the last drill of the database did not take; one of a backup by name does not count. */
+/**
+ * The one that the last drill of the database did not take; one of a backup by name does not count. Where that drill
+ * is not among those that are looked at, of a source with hundreds of databases, `otherwise`.
+ */
 function nextChoice(
   choice: DrillRules['choose'],
   past: readonly DrillRecord[],
   database: string,
+  otherwise: 'latest' | 'random',
 ): 'latest' | 'random' {
   if (choice !== 'alternate') return choice;
   for (const { databases } of past) {
@@ -140,7 +144,7 @@ function nextChoice(
     if (last === 'latest') return 'random';
     if (last === 'random') return 'latest';
   }
-  return 'latest';
+  return otherwise;
 }
 
 /** A whole number below `count`, spread evenly over the seeds (48 bits against at most some thousands). */

@@ -17,13 +17,16 @@ const FACTOR = 2.5;
 
 /**
  * Disk that the drill of an archive needs, in GiB. `tables`: as in drill.tables; a table's share of the database is
- * that of its data in the archive.
+ * that of its data in the archive. A pattern that is of no table with data may be of a partitioned one, whose share
+ * is not known here: then it is as much as the whole needs, or as a task can have.
  *
  * Throws DrillTooLarge where no task can have it, and InvalidInput for a pattern that is none.
  */
 export function drillStorageGiB(facts: DiskFacts, tables?: readonly string[]): number {
-  const wantedBytes = facts.databaseSizeBytes * shareOf(facts.archive.blocks, tables);
+  const { share, isGuess } = shareOf(facts.archive.blocks, tables);
+  const wantedBytes = facts.databaseSizeBytes * share;
   const needGiB = Math.ceil((wantedBytes * FACTOR) / GIB) + BESIDE_DATA_GIB;
+  if (isGuess) return Math.min(Math.max(needGiB, LEAST_GIB), MOST_GIB);
   if (needGiB <= MOST_GIB) return Math.max(needGiB, LEAST_GIB);
   const what = tables ? 'the tables of the drill' : 'the database';
   throw new DrillTooLarge(
@@ -35,18 +38,24 @@ export function drillStorageGiB(facts: DiskFacts, tables?: readonly string[]): n
 function shareOf(
   blocks: Manifest['archive']['blocks'],
   tables: readonly string[] | undefined,
-): number {
-  if (!tables) return 1;
+): { share: number; isGuess: boolean } {
+  const whole = { share: 1, isGuess: false };
+  if (!tables) return whole;
   const patterns = tables.map(parseTablePattern);
+  const found = new Set<(typeof patterns)[number]>();
   let selected = 0;
   let total = 0;
   for (const { schema, table, lengthBytes } of blocks) {
     total += lengthBytes;
     if (schema === undefined || table === undefined) continue;
-    const isSelected = patterns.some(
+    const matching = patterns.filter(
       (pattern) => (pattern.schema?.matches(schema) ?? true) && pattern.name.matches(table),
     );
-    if (isSelected) selected += lengthBytes;
+    for (const pattern of matching) found.add(pattern);
+    if (matching.length > 0) selected += lengthBytes;
   }
-  return total === 0 ? 1 : selected / total;
+  if (total === 0) return whole;
+  return found.size < patterns.length
+    ? { share: 1, isGuess: true }
+    : { share: selected / total, isGuess: false };
 }

@@ -8,7 +8,8 @@ const ADVICE: Readonly<Record<Check, string>> = {
   rows: 'the archive and what came out of it differ: verify the backup (holdfast verify), make a new one, and drill that',
   amcheck:
     'where the server itself is sound, the data came back damaged: run pg_amcheck on the source, and drill an older backup',
-  checksums: "the drill's own disk lost what was written to it: start the drill again",
+  checksums:
+    "of an archive, the drill's own disk lost what was written to it: start the drill again; of a temporary RDS server, the snapshot or the storage is damaged: drill an older one, check the original with pg_amcheck, and ask AWS",
   constraints:
     'the data break a rule of the source: look for the rows there with ALTER TABLE … VALIDATE CONSTRAINT',
   indexes: 'REINDEX it on the source, make a backup and drill that',
@@ -86,16 +87,26 @@ export function integrityFindings(
 
 /** SQLSTATEs of what is not there: table, column, function, type, schema. */
 const ABSENT = new Set(['42P01', '42703', '42883', '42704', '3F000']);
+/** PostgreSQL's parse_relation.c, in English: the drill's server speaks no other language. */
+const ABSENT_RELATION = /relation "(.+)" does not exist/;
 
-/** `isPart`: not all of the database was restored, so that a query may miss what it is about. */
+/**
+ * `isPart`: not all of the database was restored, so that a query may miss what it is about. What not even the
+ * backup has (`inArchive`) is missing nevertheless: a table that was dropped.
+ */
 export function smokeFindings(
   outcomes: readonly { readonly result: SmokeResult; readonly sqlState?: string | undefined }[],
   isPart: boolean,
+  inArchive: (relation: string) => boolean = () => true,
 ): DrillFinding[] {
+  const isLeftOut = ({ actual }: SmokeResult) => {
+    const relation = ABSENT_RELATION.exec(actual ?? '')?.[1];
+    return relation === undefined || inArchive(relation);
+  };
   return outcomes.flatMap(({ result, sqlState }) => {
     if (result.state === 'passed') return [];
     const name = displayText(result.name, 100);
-    if (result.state === 'error' && isPart && ABSENT.has(sqlState ?? '')) {
+    if (result.state === 'error' && isPart && ABSENT.has(sqlState ?? '') && isLeftOut(result)) {
       return [
         environmentFinding(
           'smoke-query',

@@ -1,9 +1,7 @@
 import type { ArchiveDrill, Drill } from '#contracts/drill.ts';
-import type { Manifest } from '#contracts/manifest.ts';
 import type { PinnedObject } from '#contracts/restore.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { makeBackupId } from '../names.ts';
-import { parseTablePattern } from '../restore/name-pattern.ts';
 import { retrievalPlan } from '../restore/retrieval-plan.ts';
 import type { ChosenArchive } from './choose.ts';
 
@@ -17,15 +15,14 @@ export function planArchiveDrill(of: {
   readonly plan: SourcePlan;
   readonly chosen: ChosenArchive;
   readonly archive: PinnedObject;
-  /** Of the tables with rows in the archive. */
-  readonly blocks: Manifest['archive']['blocks'];
   /** Where the archive lies, and whether it can be read. */
   readonly stored: Parameters<typeof retrievalPlan>[0];
 }): ArchiveDrill {
-  const { drill, plan, chosen, archive, blocks, stored } = of;
+  const { drill, plan, chosen, archive, stored } = of;
   const { database, backupId } = chosen.backup;
   const { heartbeatSeconds, timeoutMinutes } = plan.drill;
-  const tables = tablesHere(plan.drill.tables, blocks);
+  // Of the whole source: the task knows which of them this database has.
+  const { tables } = plan.drill;
   return {
     restore: {
       restoreId: makeBackupId(new Date(drill.startedAt), `${drill.executionArn}/${database}`),
@@ -60,25 +57,4 @@ export function planArchiveDrill(of: {
     chosenBy: chosen.chosenBy,
     newestBackupAt: chosen.newestVerified.time.toISOString(),
   };
-}
-
-/**
- * The patterns that match in this database: `drill.tables` is of the whole source. Undefined, which is all of
- * the database, where none does.
- */
-function tablesHere(
-  tables: readonly string[] | undefined,
-  blocks: Manifest['archive']['blocks'],
-): string[] | undefined {
-  const here = tables?.filter((text) => {
-    const { schema: inSchema, name } = parseTablePattern(text);
-    return blocks.some(
-      ({ schema, table }) =>
-        schema !== undefined &&
-        table !== undefined &&
-        (inSchema?.matches(schema) ?? true) &&
-        name.matches(table),
-    );
-  });
-  return here?.length ? here : undefined;
 }

@@ -1,8 +1,12 @@
+import type { DatabaseDrill, DrillRecord } from '#contracts/drill.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
 import { defaultKinds } from '#contracts/source-plan.ts';
+import { DrillFailed } from '#errors';
 import type { InventoryBackup } from '../backup-inventory.ts';
 import { displayName } from '../display-text.ts';
 import { displayAge, displayUtc } from '../display-time.ts';
+import { possibleDrillKinds } from '../drill/drill-kinds.ts';
+import { failsDrill } from '../drill/findings.ts';
 import { drillAgeSeconds, freshnessSeconds } from '../monitoring/alarms.ts';
 import { nextStep } from '../next-steps.ts';
 import { isOnServer, type ReportRecords, type SourceRecords } from './report-records.ts';
@@ -37,7 +41,7 @@ export function worstLevel(attention: readonly Pick<Attention, 'level'>[]): Leve
 /** Everything that is not as it should be, red first; of each level in the order of the sources. */
 export function findAttention(records: ReportRecords): Attention[] {
   const found = records.sources.flatMap((source) => [
-    ...ofBackups(source, records.now),
+    ...ofBackups(source, records.now, records.plansUnknown !== undefined),
     ...ofRuns(source),
     ...ofRetention(source),
     ...ofDrills(source, records.now),
@@ -52,7 +56,17 @@ export function findAttention(records: ReportRecords): Attention[] {
       toDo: 'Find out who wrote to the bucket (CloudTrail data events). The bucket is versioned: an older version of the record may be whole.',
     });
   }
-  if (records.sources.length === 0) {
+  if (records.plansUnknown !== undefined) {
+    found.push({
+      level: 'amber',
+      source: null,
+      database: null,
+      what: 'Plans of sources cannot be read: how old their backups may be, and what is missing, is not known',
+      why: records.plansUnknown,
+      toDo: 'Correct what it says, then make the report again. Runs that need the broken plan fail, too.',
+    });
+  }
+  if (records.sources.length === 0 && records.plansUnknown === undefined) {
     found.push({
       level: 'amber',
       source: null,
@@ -68,12 +82,12 @@ export function findAttention(records: ReportRecords): Attention[] {
   ];
 }
 
-function ofBackups(records: SourceRecords, now: Date): Attention[] {
+function ofBackups(records: SourceRecords, now: Date, plansUnknown: boolean): Attention[] {
   const { source, plan, inventory, extent, quarantines, newest: facts } = records;
   const base = { source, database: null };
   const found: Attention[] = [];
   const wantsArchives = !plan || defaultKinds(plan).includes('logical');
-  if (!plan) {
+  if (!plan && !plansUnknown) {
     found.push({
       ...base,
       level: 'amber',
@@ -105,17 +119,20 @@ function ofBackups(records: SourceRecords, now: Date): Attention[] {
     });
   }
   for (const [database, backups] of inventory.databases) {
-    if (!isOnServer(records, database)) continue;
+    if (!isOnServer(records, database)) {
+      found.push(...ofDropped({ source, database, backups, now }));
+      continue;
+    }
     found.push(...ofNewest({ source, database, backups, now, limitSeconds }));
     const quarantine = quarantines.get(database);
-    if (quarantine) {
+    if (backups[0]?.state === 'quarantined') {
       found.push({
         source,
         database,
         level: 'red',
-        what: `Its newest backup is quarantined: ${quarantine.error}`,
-        why: quarantine.cause,
-        toDo: nextStep(quarantine.error),
+        what: `Its newest backup is quarantined${quarantine ? `: ${quarantine.error}` : ''}`,
+        why: quarantine?.cause ?? backups[0].backupId,
+        toDo: quarantine ? nextStep(quarantine.error) : QUARANTINE_UNREAD,
       });
     }
     for (const warning of facts.get(database)?.warnings ?? []) {
@@ -131,6 +148,10 @@ function ofBackups(records: SourceRecords, now: Date): Attention[] {
   }
   return found;
 }
+
+/** The records of the largest databases alone are read. */
+const QUARANTINE_UNREAD =
+  'See why: holdfast show tells it. Then start a run of this database again.';
 
 /** Of a source that is backed up by snapshots alone. */
 function ofSnapshots(
@@ -148,6 +169,34 @@ function ofSnapshots(
   if (limitSeconds === undefined || ageSeconds <= limitSeconds) return [];
   const what = `Its newest snapshot is ${age(ageSeconds)} old, the limit is ${age(limitSeconds)}`;
   return [{ ...base, what, why: null, toDo }];
+}
+
+/** So long it is said of a database that it is gone. Nobody else tells: no run fails for it, and no age grows. */
+const GONE_TOLD_SECONDS = 7 * 86_400;
+
+function ofDropped({
+  source,
+  database,
+  backups,
+  now,
+}: {
+  source: string;
+  database: string;
+  backups: readonly InventoryBackup[];
+  now: Date;
+}): Attention[] {
+  const newest = backups.find(({ state }) => state === 'verified')?.time;
+  if (!newest || now.getTime() - newest.getTime() > GONE_TOLD_SECONDS * 1000) return [];
+  return [
+    {
+      level: 'amber',
+      source,
+      database,
+      what: 'The last whole run did not find it on the server any more',
+      why: `Its newest verified backup began ${displayUtc(newest)}`,
+      toDo: 'If it was dropped on purpose, nothing: this goes after a week. If not, look at databases in the plan, and restore it before retention deletes its older backups.',
+    },
+  ];
 }
 
 /** A manifest that has no verification after that long does not get one by itself. */
@@ -206,19 +255,34 @@ function ofNewest({
   return found;
 }
 
-function ofRuns({ source, runs }: SourceRecords): Attention[] {
+function ofRuns({ source, runs, extent }: SourceRecords): Attention[] {
   const [last] = runs;
   if (!last) return [];
-  const problems = last.problems.map(
-    (problem): Attention => ({
-      level: 'red',
-      source,
-      database: problem.database,
-      what: `${STAGE_FAILED[problem.stage]} in the last run: ${problem.error}`,
-      why: problem.cause,
-      toDo: nextStep(problem.error),
-    }),
-  );
+  const problems = runs
+    .flatMap((run, index) => {
+      if (run === last) return run.problems.map((problem) => ({ problem, when: 'the last run' }));
+      if (run.problems.length === 0) return [];
+      const later = databasesOf(runs.slice(0, index));
+      return run.problems
+        .filter(
+          ({ stage, database }) =>
+            stage === 'database' &&
+            database !== null &&
+            !later.has(database) &&
+            isOnServer({ extent }, database),
+        )
+        .map((problem) => ({ problem, when: 'the last run that had it' }));
+    })
+    .map(
+      ({ problem, when }): Attention => ({
+        level: 'red',
+        source,
+        database: problem.database,
+        what: `${STAGE_FAILED[problem.stage]} in ${when}: ${problem.error}`,
+        why: problem.cause,
+        toDo: nextStep(problem.error),
+      }),
+    );
   if (last.status === 'FAILED' && problems.length === 0) {
     const error = last.error ?? 'Error';
     problems.push({
@@ -241,6 +305,15 @@ function ofRuns({ source, runs }: SourceRecords): Attention[] {
     }),
   );
   return [...problems, ...warnings];
+}
+
+/** Those that the runs backed up, or failed to: a run of another database alone says nothing about a failure. */
+function databasesOf(runs: readonly RunSummary[]): ReadonlySet<string | null> {
+  return new Set(
+    runs.flatMap(({ databases, problems }) =>
+      [...databases, ...problems].map(({ database }) => database),
+    ),
+  );
 }
 
 const STAGE_FAILED: Readonly<Record<RunSummary['problems'][number]['stage'], string>> = {
@@ -266,11 +339,14 @@ function ofRetention({ source, retention, runs }: SourceRecords): Attention[] {
   ];
 }
 
-function ofDrills({ source, plan, drills, inventory }: SourceRecords, now: Date): Attention[] {
+function ofDrills(
+  { source, plan, drills, inventory, extent }: SourceRecords,
+  now: Date,
+): Attention[] {
   const base = { source, database: null };
   const [last] = drills;
   if (!last) {
-    const isWanted = plan === undefined || plan.drill.schedule !== 'none';
+    const isWanted = plan !== undefined && plan.drill.schedule !== 'none';
     if (!isWanted || inventory.databases.size === 0) return [];
     return [
       {
@@ -282,33 +358,18 @@ function ofDrills({ source, plan, drills, inventory }: SourceRecords, now: Date)
       },
     ];
   }
-  if (last.status === 'FAILED') {
-    const error = last.error ?? 'DrillFailed';
-    const findings = last.databases.flatMap((it) =>
-      it.findings
-        .filter((finding) => finding.class !== 'environment')
-        .map(
-          (finding): Attention => ({
-            source,
-            database: it.database,
-            level: 'red',
-            what: `The last drill failed: ${finding.check}${finding.subject === null ? '' : ` of ${displayName(finding.subject)}`}`,
-            why: finding.message,
-            toDo: finding.advice,
-          }),
-        ),
+  const possible = plan && possibleDrillKinds(plan);
+  const failed = drills.flatMap((record, index) => {
+    const isLast = index === 0;
+    const found = failedDatabases(record, drills.slice(0, index)).filter(
+      ({ database }) => isLast || isOnServer({ extent }, database),
     );
-    if (findings.length > 0) return findings;
-    return [
-      {
-        ...base,
-        level: 'red',
-        what: `The last drill failed: ${error}`,
-        why: last.cause,
-        toDo: nextStep(error),
-      },
-    ];
-  }
+    if (!isLast && possible?.includes(record.drill.kind) === false) return [];
+    const when = isLast ? 'The last drill' : `The last ${record.drill.kind} drill of it`;
+    if (found.length > 0) return found.flatMap((it) => ofFailedDatabase({ source, when }, it));
+    return isLast && record.status === 'FAILED' ? [ofFailedDrill(source, record)] : [];
+  });
+  if (failed.length > 0) return failed;
   const limitSeconds = plan && drillAgeSeconds(plan);
   const ageSeconds = (now.getTime() - new Date(last.endedAt).getTime()) / 1000;
   if (limitSeconds === undefined || ageSeconds <= limitSeconds) return [];
@@ -321,4 +382,52 @@ function ofDrills({ source, plan, drills, inventory }: SourceRecords, now: Date)
       toDo: `Check that the schedule of drills is enabled, then start one: holdfast drill ${source}.`,
     },
   ];
+}
+
+/**
+ * Those that failed in the last drill of their kind that had them: one that a later drill left out, as it was of another
+ * database alone, is still not known to come back.
+ */
+function failedDatabases(record: DrillRecord, later: readonly DrillRecord[]): DatabaseDrill[] {
+  const since = new Set(
+    later
+      .filter(({ drill }) => drill.kind === record.drill.kind)
+      .flatMap(({ databases }) => databases.map(({ database }) => database)),
+  );
+  return record.databases.filter((it) => it.status === 'FAILED' && !since.has(it.database));
+}
+
+/** Of one that failed as a whole. */
+function ofFailedDrill(source: string, { error, cause }: DrillRecord): Attention {
+  const name = error ?? DrillFailed.errorName;
+  return {
+    level: 'red',
+    source,
+    database: null,
+    what: `The last drill failed: ${name}`,
+    why: cause,
+    toDo: nextStep(name),
+  };
+}
+
+/** Each finding that fails it; where its drill did not get so far, why. */
+function ofFailedDatabase(
+  { source, when }: { source: string; when: string },
+  { database, findings, error, cause, report }: DatabaseDrill,
+): Attention[] {
+  const base = { level: 'red', source, database } as const;
+  const found = findings
+    .filter((finding) => failsDrill(finding))
+    .map(
+      ({ check, subject, message, advice }): Attention => ({
+        ...base,
+        what: `${when} failed: ${check}${subject === null ? '' : ` of ${displayName(subject)}`}`,
+        why: message,
+        toDo: advice,
+      }),
+    );
+  const isByFindings = error === null || (report !== null && error === DrillFailed.errorName);
+  if (isByFindings && found.length > 0) return found;
+  const name = error ?? DrillFailed.errorName;
+  return [{ ...base, what: `${when} failed: ${name}`, why: cause, toDo: nextStep(name) }, ...found];
 }

@@ -69,7 +69,7 @@ function verdict(model: ReportModel): Markup {
 ${fact('Sources', String(sources.length), healthOf(sources))}
 ${fact('Backups', String(sources.reduce((sum, it) => sum + it.backupCount, 0)), `${displayBytes(model.storedBytes)} stored`)}
 ${fact('Newest verified backup', oldestOf(model), 'of the database that is worst off')}
-${fact('Last drill that passed', lastDrillOf(model), null)}
+${fact('Last drill that passed', lastDrillOf(model), 'of the source that is worst off')}
 ${fact('Storage', `${dollars(model.monthlyCostUsd)} a month`, 'estimate, list prices')}
 </dl>
 </section>`;
@@ -83,9 +83,11 @@ function headline({ level, sources }: ReportModel): string {
     return `${red} of ${count(sources.length, 'source')} ${red === 1 ? 'needs' : 'need'} help now`;
   }
   if (level === 'amber') return 'Backups are there; something wants a look';
+  // A backup that nobody has brought back yet is verified, and not proved.
+  const proof = sources.every(({ drills }) => drills.lastPassedAt) ? 'proved' : 'verified';
   return sources.length === 1
-    ? 'Everything is backed up and proved'
-    : `All ${sources.length} sources are backed up and proved`;
+    ? `Everything is backed up and ${proof}`
+    : `All ${sources.length} sources are backed up and ${proof}`;
 }
 
 function advice(level: Level, attention: readonly Attention[]): string {
@@ -114,9 +116,9 @@ function oldestOf({ sources, generatedAt }: ReportModel): string {
 }
 
 function lastDrillOf({ sources, generatedAt }: ReportModel): string {
-  const times = sources.flatMap((it) => it.drills.lastPassedAt ?? []);
-  if (times.length === 0) return 'none yet';
-  return relativeTime(new Date(Math.max(...times.map(Number))), generatedAt);
+  const times = sources.map((it) => it.drills.lastPassedAt);
+  if (times.length === 0 || times.includes(null)) return 'none yet';
+  return relativeTime(new Date(Math.min(...times.map(Number))), generatedAt);
 }
 
 /** What is listed; the rest is counted. */

@@ -14,6 +14,8 @@ export interface ReportRecords {
   readonly bucket: string;
   readonly sources: readonly SourceRecords[];
   readonly unreadable: readonly UnreadableRecord[];
+  /** Why plans could not be read; undefined: all were. A source without a plan is then not one that has lost it. */
+  readonly plansUnknown?: string | undefined;
 }
 
 /** A record that is missing where one must be, or that is not what its schema says. */

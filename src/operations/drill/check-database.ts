@@ -19,6 +19,8 @@ export interface CheckDatabaseRequest {
   readonly now: Date;
   /** Not all of the database is there. */
   readonly isPart: boolean;
+  /** Whether the backup has a relation of that name, with or without its schema: then it was merely not restored. */
+  readonly inArchive?: (relation: string) => boolean;
   readonly phases: PhaseTimes<DrillPhase>;
   readonly signal: AbortSignal;
 }
@@ -54,7 +56,7 @@ export async function checkDatabase(
     checks,
     findings: [
       ...integrityFindings(checks, damage.unchecked, mode),
-      ...smokeFindings(outcomes, request.isPart),
+      ...smokeFindings(outcomes, request.isPart, request.inArchive),
     ],
   };
 }

@@ -1,5 +1,13 @@
-import type { DrillOrder, DrillPhase, DrillReport } from '#contracts/drill.ts';
-import type { Connection } from '#contracts/source-plan.ts';
+import type {
+  DrillFinding,
+  DrillOrder,
+  DrillPhase,
+  DrillReport,
+  DrillSubject,
+} from '#contracts/drill.ts';
+import { selectDatabases } from '#domain/database-selection.ts';
+import { displayName } from '#domain/display-text.ts';
+import { dataFinding } from '#domain/drill/findings.ts';
 import { PhaseTimes } from '#operations/restore/phase-times.ts';
 import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
 import type { Deps, Session } from '#runtime/ports.ts';
@@ -9,7 +17,7 @@ type Needs = Pick<Deps, 'clock' | 'databases'>;
 
 export interface CheckServerOptions {
   readonly order: DrillOrder;
-  readonly connection: Connection;
+  readonly server: Extract<DrillSubject, { type: 'server' }>;
   readonly signal: AbortSignal;
   /** Told of each database as it is done, so that what was found is kept when the next one fails. */
   readonly onReport: (report: DrillReport) => Promise<void>;
@@ -36,14 +44,16 @@ const JOBS = 4;
 
 /**
  * Looks at every database of a server that RDS restored, the largest first. Rows are not compared with anything:
- * nothing says how many there were at that moment.
+ * nothing says how many there were at that moment. A database that the plan or one of its queries names, and that
+ * is not there, is a finding of the largest.
  *
  * Throws what `databases.connect` throws, ConnectionLost, or the signal's reason.
  */
 export async function checkServer(
   deps: Needs,
-  { order, connection, signal, onReport }: CheckServerOptions,
+  { order, server: subject, signal, onReport }: CheckServerOptions,
 ): Promise<void> {
+  const { connection } = subject;
   const arrivedAt = deps.clock.now().toISOString();
   const seconds = (from: string, to: string) =>
     Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
@@ -59,7 +69,13 @@ export async function checkServer(
     databases: await session.query<{ name: string; sizeBytes: string }>(DATABASES_QUERY),
   }));
   const { version, versionNumber } = server;
+  const names = databases.map(({ name }) => name);
+  const selected = selectDatabases(subject.databases, null, names);
+  const asked = order.smokeQueries.flatMap(({ database }) => database ?? []);
+  const absent = new Set([...selected.missing, ...asked.filter((name) => !names.includes(name))]);
+  let missing: readonly DrillFinding[] = Array.from(absent, notThere);
   for (const { name, sizeBytes } of databases) {
+    const isOfPlan = selected.names.includes(name);
     const phases = new PhaseTimes<DrillPhase>(deps);
     phases.add(...before);
     const [contents] = await ask(name, (session) =>
@@ -69,9 +85,13 @@ export async function checkServer(
       connection,
       database: name,
       name,
-      order,
+      order: {
+        checks: order.checks,
+        // What is asked in every database is asked in every one of the source.
+        smokeQueries: order.smokeQueries.filter(({ database }) => database === name || isOfPlan),
+      },
       jobs: JOBS,
-      now: new Date(order.drill.startedAt),
+      now: new Date(subject.newestDataAt),
       isPart: false,
       phases,
       signal,
@@ -91,7 +111,17 @@ export async function checkServer(
       measuredSeconds,
       rtoSeconds: measuredSeconds,
       extrapolated: false,
-      findings,
+      findings: [...missing, ...findings],
     });
+    missing = [];
   }
+}
+
+function notThere(database: string): DrillFinding {
+  const what = displayName(database);
+  return dataFinding(
+    'restore',
+    database,
+    `the server has no database ${what}, or none that may be connected to; the plan names it`,
+  );
 }

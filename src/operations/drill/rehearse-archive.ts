@@ -1,5 +1,5 @@
 import type { DrillFinding, DrillOrder, DrillPhase, DrillReport } from '#contracts/drill.ts';
-import type { PlannedRestore, RestorePhase, RestoreReport } from '#contracts/restore.ts';
+import type { PlannedRestore, RestorePhase, RestoreReport, Selection } from '#contracts/restore.ts';
 import { serverMajor } from '#domain/client-choice.ts';
 import { displayName } from '#domain/display-text.ts';
 import { dataFinding, environmentFinding } from '#domain/drill/findings.ts';
@@ -10,9 +10,15 @@ import { archiveRoles } from '#domain/restore/archive-roles.ts';
 import { archivedDatabase } from '#domain/restore/database-definition.ts';
 import { parseGlobals } from '#domain/restore/globals-sql.ts';
 import { majorOfVersion } from '#domain/restore/restore-client.ts';
-import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
+import {
+  requireSelection,
+  type SelectedEntries,
+  selectEntries,
+} from '#domain/restore/selection.ts';
 import { sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
+import { objectOf } from '#domain/restore/statement-failure.ts';
+import { isRelation } from '#domain/restore/toc-graph.ts';
 import { DrillServerFailed, TargetFull, TargetUnsuitable } from '#errors';
 import { checkRestored, type RestoreProblem } from '#operations/restore/check-restored.ts';
 import { type ArchiveAccess, openArchive } from '#operations/restore/open-archive.ts';
@@ -71,12 +77,14 @@ export async function rehearseArchive(
   );
   const proof = await readProof(deps, restore);
   const access = await openArchive(deps, { archive: restore.archive, signal, ...proof });
-  const selected = requireSelection(access.head, access.toc, restore.selection);
+  const selection = selectionHere(access, restore.selection);
+  const selected = requireSelection(access.head, access.toc, selection);
   const source = sourceMajor(proof, access);
   const { major, note } = chooseServerMajor(source, await deps.throwawayServers.majors());
   const server = await times.time('server', () => deps.throwawayServers.start({ major, signal }));
   try {
-    const rehearsal = new Rehearsal(deps, options, { access, selected, proof, server, times });
+    const here = { ...options, restore: { ...restore, selection } };
+    const rehearsal = new Rehearsal(deps, here, { access, selected, proof, server, times });
     if (note !== undefined) {
       rehearsal.findings.push(
         environmentFinding(
@@ -94,6 +102,17 @@ export async function rehearseArchive(
   } finally {
     await server.stop();
   }
+}
+
+/** `drill.tables` is of the whole source: those that this database has or, where it has none of them, all of it. */
+function selectionHere({ head, toc }: ArchiveAccess, selection: Selection): Selection {
+  const { tables, ...whole } = selection;
+  if (tables === undefined) return selection;
+  const unmatched = new Set(selectEntries(head, toc, selection).unmatched);
+  const matched = tables.filter((pattern) => !unmatched.has(pattern));
+  return matched.length > 0
+    ? { ...selection, tables: matched }
+    : { ...whole, withDependencies: false };
 }
 
 function sourceMajor({ manifest }: Proof, { toc }: ArchiveAccess): number {
@@ -173,6 +192,10 @@ class Rehearsal {
       jobs: restore.jobs,
       now: new Date(proof.manifest?.startedAt ?? order.drill.startedAt),
       isPart,
+      inArchive: (relation) =>
+        access.toc.entries.some(
+          (entry) => isRelation(entry) && [entry.tag, objectOf(entry)].includes(relation),
+        ),
       phases: times,
       signal,
     });

@@ -108,9 +108,9 @@ async function firstValue(
   await session.query(SETTINGS, [String(timeoutSeconds * 1000)]);
   const text = query.trim().replace(/(\s*;)+$/, '');
   // With a bound value the server takes one statement and no more, and in a FROM only one that reads. The line
-  // feed ends a comment.
+  // feed ends a comment. No column of the query's own may have that name.
   const rows = await session.query<{ value: string | null }>(
-    `SELECT first::pg_catalog.text AS "value" FROM (${text}\n) AS smoke (first) LIMIT $1`,
+    `SELECT holdfast_first::pg_catalog.text AS "value" FROM (${text}\n) AS smoke (holdfast_first) LIMIT $1`,
     [1],
   );
   return rows[0]?.value ?? null;

@@ -48,18 +48,23 @@ export async function gatherReport(deps: GatherNeeds): Promise<ReportRecords> {
   const { objects } = deps;
   const unreadable: UnreadableRecord[] = [];
   const [plans, backups, runs, drills] = await Promise.all([
-    loadPlans(deps, unreadable),
+    loadPlans(deps),
     listBySource(objects, 'backups/'),
     listBySource(objects, 'runs/'),
     listBySource(objects, 'drills/'),
   ]);
-  const names = new Set([...plans.keys(), ...backups.keys(), ...runs.keys(), ...drills.keys()]);
+  const names = new Set([
+    ...plans.found.keys(),
+    ...backups.keys(),
+    ...runs.keys(),
+    ...drills.keys(),
+  ]);
   const read = makeReader(objects, unreadable);
   const sources = await Promise.all(
     [...names].sort().map((source) =>
       readSource({
         source,
-        plan: plans.get(source),
+        plan: plans.found.get(source),
         inventory: takeInventory(source, backups.get(source) ?? []),
         runObjects: runs.get(source) ?? [],
         drillObjects: drills.get(source) ?? [],
@@ -68,20 +73,22 @@ export async function gatherReport(deps: GatherNeeds): Promise<ReportRecords> {
     ),
   );
   unreadable.sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { now: deps.clock.now(), bucket: objects.bucket, sources, unreadable };
+  const { problem: plansUnknown } = plans;
+  return { now: deps.clock.now(), bucket: objects.bucket, sources, unreadable, plansUnknown };
 }
 
 /** By source. Without plans the records are still worth a report. */
-async function loadPlans(
-  { plans }: GatherNeeds,
-  unreadable: UnreadableRecord[],
-): Promise<Map<string, SourcePlan>> {
-  try {
-    return new Map((await plans.list()).map((plan) => [plan.source, plan]));
-  } catch (error) {
-    unreadable.push({ source: null, key: 'the plans of the sources', problem: messageOf(error) });
-    return new Map();
-  }
+async function loadPlans({
+  plans,
+}: GatherNeeds): Promise<{ found: Map<string, SourcePlan>; problem: string | undefined }> {
+  const problems: string[] = [];
+  const tell = (error: unknown) => problems.push(messageOf(error));
+  const found = await plans.list(tell).catch((error: unknown) => {
+    tell(error);
+    return [];
+  });
+  const problem = problems.length === 0 ? undefined : problems.join('; ');
+  return { found: new Map(found.map((plan) => [plan.source, plan])), problem };
 }
 
 /** The objects below a prefix by the source that their second part names. */

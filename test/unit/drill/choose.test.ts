@@ -144,6 +144,17 @@ describe('choosing what a drill rehearses', () => {
     expect(choose(WEEK, { past, rules }).archives).toMatchObject([{ chosenBy: expected }]);
   });
 
+  it('takes either where the last drill is too long ago to be looked at, and the latest at first', () => {
+    const rules = { ...random, choose: 'alternate' } as const;
+    const marked = WEEK.map(({ day }) => ({ day, drilled: '2026-01-01T05:00:00Z' }));
+    const choices = (week: readonly Seeded[]) =>
+      Array.from({ length: 20 }, (_, index) => choose(week, { rules, seed: `execution-${index}` }))
+        .flatMap(({ archives }) => archives)
+        .map(({ chosenBy }) => chosenBy);
+    expect(new Set(choices(marked))).toEqual(new Set(['latest', 'random']));
+    expect(new Set(choices(WEEK))).toEqual(new Set(['latest']));
+  });
+
   it('alternates each database by itself, also after a drill that failed', () => {
     const past = [
       makePastDrill({ database: { database: 'audit', chosenBy: 'latest', status: 'FAILED' } }),
@@ -177,7 +188,7 @@ describe('choosing what a drill rehearses', () => {
       },
     );
     expect(archives.map(({ database }) => database)).toEqual(['b', 'c']);
-    expect(notes).toEqual(['drill.maxDatabases is 2: the next drill rehearses a, failing']);
+    expect(notes).toEqual(['drill.maxDatabases is 2: later drills rehearse a, failing']);
   });
 
   it('misses a database without a verified backup, and drills the others', () => {

@@ -39,6 +39,11 @@ test("Of some tables only, the disk is that of their share of the archive's data
   );
 });
 
+test('A name of no table with data may be of a partitioned one: the disk is for as much as there may be', () => {
+  expect(drillStorageGiB(facts(40), ['public.orders', 'sales.by_month'])).toBe(110);
+  expect(drillStorageGiB(facts(400), ['sales.by_month'])).toBe(200);
+});
+
 test('An archive without data needs what a database of its size does', () => {
   const empty = { databaseSizeBytes: 8_000_000, archive: { blocks: [] } };
   expect(drillStorageGiB(empty, ['orders'])).toBe(21);

@@ -103,3 +103,17 @@ test('Data and target findings fail a drill, those of the environment do not', (
   expect(failsDrill({ ...dataFinding('rto', null, 'b'), class: 'target' })).toBe(true);
   expect(failsDrill(environmentFinding('extensions', 'a', 'b', 'c'))).toBe(false);
 });
+
+test('Of a part, a query misses what was not restored; a table that the backup does not have either was lost', () => {
+  const missing = (relation: string) => ({
+    result: smoke({ state: 'error', actual: `relation "${relation}" does not exist` }),
+    sqlState: '42P01',
+  });
+  const inArchive = (relation: string) => relation === 'sales.orders';
+  expect(smokeFindings([missing('sales.orders')], true, inArchive)).toMatchObject([
+    { class: 'environment' },
+  ]);
+  expect(smokeFindings([missing('sales.customers')], true, inArchive)).toMatchObject([
+    { class: 'data' },
+  ]);
+});

@@ -151,6 +151,20 @@ describe('what needs attention', () => {
       toDo: expect.stringContaining('pg_locks'),
     });
     expect(told({ ...rest, runs: [...runs.slice(0, 1), failed] })).toEqual([]);
+    const ofAnother = makeSummary('orders', ['audit'], new Date('2026-11-20T05:00:00Z'));
+    expect(told({ ...rest, runs: [ofAnother, failed] })).toEqual([
+      'red Its backup failed in the last run that had it: LockTimeout',
+    ]);
+    const gone = { ...rest, extent: extentOf(['audit']), runs: [ofAnother, failed] };
+    expect(told(gone).join()).not.toContain('failed');
+  });
+
+  it('says for a week of a database that it is gone, as nothing else does', () => {
+    const gone = (staleDays: number) =>
+      told({ ...makeHistory({ staleDays, databases: ['shop', 'old'] }), extent: extentOf([]) });
+    const what = 'amber The last whole run did not find it on the server any more';
+    expect(gone(6)).toEqual([what, what]);
+    expect(gone(7)).toEqual([]);
   });
 
   it('is amber before the first drill, and when the last one is long ago', () => {
@@ -191,6 +205,88 @@ describe('what needs attention', () => {
         toDo: 'Restore the backup before it.',
       },
     ]);
+  });
+
+  it('tells of a database whose drill was killed beside one with findings, and of each in its last drill', () => {
+    const at = (day: string) => new Date(`2026-11-${day}T02:00:00Z`);
+    const base = makeDrill('orders', ['shop', 'audit', 'gone'], at('18'), 0, { status: 'FAILED' });
+    const [shop, audit, gone] = base.databases;
+    if (!shop || !audit || !gone) throw new Error('the drill has too few databases');
+    const rpo = {
+      class: 'target',
+      check: 'rpo',
+      subject: null,
+      message: '26 h old',
+      advice: 'See why.',
+    } as const;
+    const failed = {
+      ...base,
+      databases: [
+        {
+          ...shop,
+          status: 'FAILED',
+          findings: [rpo],
+          error: 'DrillFailed',
+          cause: 'it has no report',
+        },
+        { ...audit, status: 'FAILED', error: 'TaskStopped', cause: 'OutOfMemoryError' },
+        { ...gone, status: 'FAILED', error: 'TaskStopped', cause: 'OutOfMemoryError' },
+      ],
+    } satisfies (typeof history)['drills'][number];
+    const history = { ...makeHistory({ drills: 0 }), extent: extentOf(['shop', 'audit']) };
+    expect(told({ ...history, drills: [failed] })).toEqual([
+      'red The last drill failed: DrillFailed',
+      'red The last drill failed: rpo',
+      'red The last drill failed: TaskStopped',
+      'red The last drill failed: TaskStopped',
+    ]);
+    // One of another database alone, and one of the server, say nothing about it.
+    const ofShop = makeDrill('orders', ['shop'], at('19'));
+    const ofServer = makeDrill('orders', ['audit'], at('20'));
+    const later = [
+      { ...ofServer, drill: { ...ofServer.drill, kind: 'snapshot' } } as const,
+      ofShop,
+    ];
+    expect(told({ ...history, drills: [...later, failed] })).toEqual([
+      'red The last archive drill of it failed: TaskStopped',
+    ]);
+    const ofAudit = makeDrill('orders', ['audit'], at('20'));
+    expect(told({ ...history, drills: [ofAudit, ofShop, failed] })).toEqual([]);
+  });
+
+  it('has a newest backup that is quarantined, also where the reason was not read', () => {
+    const history = makeHistory({ databases: ['shop'], days: 3 });
+    const ref = {
+      source: 'orders',
+      database: 'shop',
+      backupId: backupIdAt(new Date('2026-11-20T03:00:00Z')),
+    };
+    const objects = [...history.inventory.databases.values()]
+      .flat()
+      .flatMap(({ files }) => [...files.values()]);
+    const quarantined = {
+      key: backupKey(ref, 'quarantine.json'),
+      sizeBytes: 1,
+      lastModified: HISTORY_NOW,
+    };
+    const inventory = takeInventory('orders', [...objects, quarantined]);
+    expect(told({ ...history, inventory })).toEqual(['red Its newest backup is quarantined']);
+  });
+
+  it('does not call a source without its plan where no plan could be read', () => {
+    const found = findAttention({
+      ...recordsOf({ ...makeHistory({ drills: 0 }), plan: undefined }),
+      plansUnknown: 'ThrottlingException',
+    });
+    expect(found).toMatchObject([
+      {
+        level: 'amber',
+        source: null,
+        what: expect.stringMatching(/^Plans of sources cannot be read/),
+        why: 'ThrottlingException',
+      },
+    ]);
+    expect(findAttention({ ...recordsOf(), plansUnknown: 'x' })).toHaveLength(1);
   });
 
   it('has what could not be read, and a source that has lost its plan', () => {

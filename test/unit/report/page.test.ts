@@ -65,6 +65,18 @@ describe('the page', () => {
     expect(mixed.indexOf('id="attention"')).toBeLessThan(mixed.indexOf('id="source-billing"'));
   });
 
+  it('calls proved only what drills have brought back, and tells of the source that is worst off', () => {
+    const undrilled = makeHistory({
+      source: 'billing',
+      drills: 0,
+      plan: { drill: { schedule: 'none' } },
+    });
+    expect(page([makeHistory()])).toContain('Everything is backed up and proved');
+    const both = page([makeHistory(), undrilled]);
+    expect(both).toContain('All 2 sources are backed up and verified');
+    expect(both).toMatch(/<dt>Last drill that passed<\/dt><dd>none yet<small>of the source/);
+  });
+
   it('has no element and no attribute that a hostile name made', () => {
     const text = page([makeHostileSource()]);
     expect(text).not.toMatch(/<script|<img|<h1>in|onerror="/i);
