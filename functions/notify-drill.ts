@@ -7,6 +7,7 @@ import {
   DrillReport,
   NotifyDrillEvent,
 } from '#contracts/drill.ts';
+import { displayName } from '#domain/display-text.ts';
 import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
 import { drillMetrics } from '#domain/drill/drill-metrics.ts';
 import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
@@ -97,6 +98,13 @@ async function markDrilled(
   const notes: string[] = [];
   for (const { database, backupId, status, report } of of.databases) {
     if (status !== 'PASSED' || backupId === null || !report) continue;
+    const { tablesLeftOut = 0 } = report;
+    if (tablesLeftOut > 0) {
+      notes.push(
+        `backup ${backupId} of ${displayName(database)} is not marked as drilled: ${tablesLeftOut} of its tables were left out, as the drill's server lacks what they need`,
+      );
+      continue;
+    }
     const ref = { source, database, backupId };
     const mark: Drilled = {
       version: 1,

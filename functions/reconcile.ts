@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import type { SourcePlan } from '#contracts/source-plan.ts';
+import type { Inventory } from '#domain/backup-inventory.ts';
 import { errorName } from '#errors';
 import { sweepDrillServers } from '#operations/drill/sweep-drill-servers.ts';
 import { recordHeartbeat } from '#operations/heartbeat.ts';
@@ -69,12 +71,23 @@ export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, 
     // One plan that somebody broke must not make every other source silent.
     const broken: Error[] = [];
     const plans = await deps.plans.list((error) => broken.push(error));
-    await toTheEnd([...plans, ...broken], async (plan) => {
+    const listed: { plan: SourcePlan; inventory: Inventory }[] = [];
+    const tell = (source: string, what: string) => (error: unknown) =>
+      deps.log.error(LOG.failed, { source, what, error: errorName(error) });
+    // All ages first: a chore of one source that takes long must not make the others silent.
+    const measure = async (plan: SourcePlan | Error) => {
       if (plan instanceof Error) throw plan;
       counts.sources += 1;
       const inventory = await listSource(deps, plan.source);
+      listed.push({ plan, inventory });
+      await toTheEnd(
+        [plan],
+        () => recordHeartbeat(deps, plan, inventory),
+        tell(plan.source, 'heartbeat'),
+      );
+    };
+    const doChores = async ({ plan, inventory }: (typeof listed)[number]) => {
       const chores = {
-        heartbeat: () => recordHeartbeat(deps, plan, inventory),
         missedRuns: async () => {
           if (await alertMissedRun(deps, plan, inventory)) counts.missedRuns += 1;
         },
@@ -93,10 +106,13 @@ export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, 
       await toTheEnd(
         Object.entries(chores),
         ([, chore]) => chore(),
-        (error, [what]) =>
-          deps.log.error(LOG.failed, { source: plan.source, what, error: errorName(error) }),
+        (error, [what]) => tell(plan.source, what)(error),
       );
-    });
+    };
+    await toTheEnd(
+      [() => toTheEnd([...plans, ...broken], measure), () => toTheEnd(listed, doChores)],
+      (pass) => pass(),
+    );
   };
   const lookAfterRestores = async () => {
     counts.restoresResumed = (await resumeRetrievals(deps)).resumed;

@@ -248,6 +248,13 @@ export const DrillReport = z.strictObject({
   /** For the whole database: the same, or, where a part was restored, what that comes to. */
   rtoSeconds: z.number().min(0),
   extrapolated: z.boolean(),
+  tablesLeftOut: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "whose rows the drill's server could not take, as it lacks an extension; absent: none",
+    ),
   findings: z.array(DrillFinding),
 });
 export type DrillReport = z.infer<typeof DrillReport>;

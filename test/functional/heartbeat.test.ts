@@ -210,6 +210,20 @@ describe('a heartbeat that finds something broken', () => {
     expect(deps.metrics.recorded.map(({ source }) => source)).toContain('orders');
   });
 
+  it('of every source comes before the chores of any, which may take long', async () => {
+    const other = { ...makePlan({ source: 'billing' }), schedule: undefined };
+    const plans = makePlans([{ ...makePlan(), schedule: undefined }, other]);
+    const deps = makeDeps({ plans });
+    const uploads = deps.objects.uploads.bind(deps.objects);
+    let measuredBefore: string[] | undefined;
+    deps.objects.uploads = (prefix) => {
+      measuredBefore ??= deps.metrics.recorded.map(({ source }) => source);
+      return uploads(prefix);
+    };
+    await reconcile({}, deps);
+    expect(new Set(measuredBefore)).toEqual(new Set(['orders', 'billing']));
+  });
+
   it('of one source does not keep another’s back', async () => {
     const other = { ...makePlan({ source: 'billing' }), schedule: undefined };
     const plans = makePlans([{ ...makePlan(), schedule: undefined }, other]);

@@ -82,6 +82,13 @@ describe('at the end of a drill', () => {
     expect(deps.metrics.recorded[0]).toMatchObject({ values: { DrillFailed: 1 } });
   });
 
+  it('does not mark a backup of which tables were left out, and says so', async () => {
+    const { deps, event } = makeFinished({ shop: { tablesLeftOut: 2 } });
+    expect(await notifyDrill(event, deps)).toMatchObject({ status: 'PASSED' });
+    expect(deps.objects.keys(markKey('shop'))).toEqual([]);
+    expect(deps.alerts.sent[0]?.text).toContain('is not marked as drilled: 2 of its tables');
+  });
+
   it('fails a drill that was slower than the target, and does not mark the backup', async () => {
     const { deps, event } = makeFinished({ shop: { rtoSeconds: 20_000 } });
     expect(await notifyDrill(event, deps)).toMatchObject({

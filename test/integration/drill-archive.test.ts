@@ -228,6 +228,8 @@ test('The server lacks an extension: what needs it is left out and told, and not
       /^the drill's server cannot have the extension btree_gist \(.*\); \d+ objects that need it/,
     );
     expect(report.checks.restored?.extensions.map(({ name }) => name)).not.toContain('btree_gist');
+    const counted = report.checks.restored?.rows.length ?? 0;
+    expect(report.tablesLeftOut ?? 0).toBe(38 - counted);
     expect(report.checks.amcheck.state).toBe('clean');
   } finally {
     await rm(programs, { recursive: true });

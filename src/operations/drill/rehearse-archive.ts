@@ -1,5 +1,6 @@
 import type { DrillFinding, DrillOrder, DrillPhase, DrillReport } from '#contracts/drill.ts';
 import type { PlannedRestore, RestorePhase, RestoreReport, Selection } from '#contracts/restore.ts';
+import type { TocEntry } from '#domain/archive/toc.ts';
 import { serverMajor } from '#domain/client-choice.ts';
 import { displayName } from '#domain/display-text.ts';
 import { dataFinding, environmentFinding } from '#domain/drill/findings.ts';
@@ -183,6 +184,9 @@ class Rehearsal {
     signal.throwIfAborted();
     const restoredBytes = this.#bytesOf(ids);
     const totalBytes = access.blocks.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    const hasRows = ({ dumpId, desc }: TocEntry) =>
+      desc === 'TABLE DATA' && selected.ids.has(dumpId);
+    const leftOut = access.toc.entries.filter((it) => hasRows(it) && !ids.has(it.dumpId));
     const isPart = !selected.whole || ids.size < selected.ids.size;
     const looked = await checkDatabase(this.#deps, {
       connection,
@@ -238,6 +242,7 @@ class Rehearsal {
       sizeBytes,
       measuredSeconds,
       ...recovery,
+      ...(leftOut.length === 0 ? {} : { tablesLeftOut: leftOut.length }),
       findings: this.findings,
     };
   }
