@@ -72,8 +72,10 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
   }
   const listed: ListedObject[] = [];
   for await (const object of deps.objects.list(sourcePrefix(source))) listed.push(object);
+  const inventory = takeInventory(source, listed);
+  const isPart = input.database !== undefined && inventory.databases.size > 1;
   const choices = chooseArchives({
-    inventory: takeInventory(source, listed),
+    inventory,
     past,
     input,
     rules: plan.drill,
@@ -95,7 +97,8 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
     backups: archives.map(({ restore }) => restore.backup),
     missing: planned.missing.map(({ database }) => database),
   });
-  return { ...state, drill: { ...drill, notes }, archives, missing };
+  const whole: Drill = { ...drill, notes, ...(isPart ? { part: true } : {}) };
+  return { ...state, drill: whole, archives, missing };
 };
 
 async function planArchives(

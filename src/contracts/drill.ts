@@ -65,6 +65,10 @@ export const Drill = z.strictObject({
   kind: DrillKind,
   targets: DrillTargets,
   notes: z.array(z.string()).describe('such as databases that have no verified backup'),
+  part: z
+    .literal(true)
+    .optional()
+    .describe('one database of several was asked for: it says nothing good of the source'),
 });
 export type Drill = z.infer<typeof Drill>;
 

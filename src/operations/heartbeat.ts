@@ -107,9 +107,10 @@ async function firstSeenAt(
 const DrillOutcome = z.object({
   status: DrillRecord.shape.status,
   endedAt: DrillRecord.shape.endedAt,
+  drill: z.object({ part: z.literal(true).optional() }).optional(),
 });
 
-/** When the last drill that passed ended; undefined: none did, of the last ones. */
+/** When the last drill of the whole source that passed ended; undefined: none did, of the last ones. */
 async function lastDrillPassedAt(
   { objects }: Pick<Deps, 'objects'>,
   source: string,
@@ -124,7 +125,7 @@ async function lastDrillPassedAt(
   for (const { key } of drills.slice(0, MOST_DRILLS_READ)) {
     const found = await objects.get(key);
     const outcome = found && DrillOutcome.safeParse(parseJson(found.body)).data;
-    if (outcome?.status === 'PASSED') return new Date(outcome.endedAt);
+    if (outcome?.status === 'PASSED' && !outcome.drill?.part) return new Date(outcome.endedAt);
   }
   return undefined;
 }

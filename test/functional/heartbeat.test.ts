@@ -38,9 +38,14 @@ function seedExtent(deps: FakeDeps, databases: string[], more: Partial<SourceExt
     ...more,
   });
 }
-function seedDrill(deps: FakeDeps, time: string, status: 'PASSED' | 'FAILED') {
+function seedDrill(
+  deps: FakeDeps,
+  time: string,
+  status: 'PASSED' | 'FAILED',
+  drill: { part?: true } = {},
+) {
   const key = drillRecordKey({ source: 'orders', drillId: backupIdAt(time) });
-  deps.objects.seed(key, { version: 1, status, endedAt: new Date(time).toISOString() });
+  deps.objects.seed(key, { version: 1, status, endedAt: new Date(time).toISOString(), drill });
 }
 
 // The clock shows 2026-11-20 03:00 UTC.
@@ -116,6 +121,13 @@ describe('the age of the last drill', () => {
     seedDrill(deps, '2026-11-01T03:00:00Z', 'PASSED');
     seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED');
     seedDrill(deps, '2026-11-15T03:00:00Z', 'FAILED');
+    expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
+  });
+
+  it('is not that of a drill of one database of several', async () => {
+    const deps = quiet();
+    seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED');
+    seedDrill(deps, '2026-11-19T03:00:00Z', 'PASSED', { part: true });
     expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
   });
 

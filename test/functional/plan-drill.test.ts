@@ -80,6 +80,15 @@ describe('planning a drill', () => {
     expect(new Set(archives.map(({ restore }) => restore.restoreId)).size).toBe(2);
   });
 
+  it('says that it is a part where one database of several was asked for', async () => {
+    const deps = makeHistory();
+    const one = () => planDrill(event({ source: 'orders', database: 'shop' }), deps);
+    expect((await one()).drill.part).toBeUndefined();
+    seedBackup(deps.objects, at('2026-11-19T02:00:00Z', 'audit'));
+    expect((await one()).drill.part).toBe(true);
+    expect((await planDrill(event(), deps)).drill.part).toBeUndefined();
+  });
+
   it('reads the version of the archive that was verified', async () => {
     const deps = makeHistory();
     const key = backupKey({ source: 'orders', ...NEW }, 'archive.dump');

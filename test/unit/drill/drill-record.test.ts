@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type DrillFinding, DrillRecord } from '#contracts/drill.ts';
+import { type DatabaseDrill, type DrillFinding, DrillRecord } from '#contracts/drill.ts';
 import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
 import { drillMetrics } from '#domain/drill/drill-metrics.ts';
 import {
@@ -258,6 +258,13 @@ describe('the metrics of a drill', () => {
     expect(drillMetrics(record([late]))[0]).toMatchObject({
       values: { DrillFailed: 1, RtoMissed: 1, RpoMissed: 1 },
     });
+  });
+
+  it('of one database of several can make an alarm go off, and none go out', () => {
+    const part = { ...drill, part: true as const };
+    const of = (databases: DatabaseDrill[]) => drillMetrics({ ...record(databases), drill: part });
+    expect(of([passed])[0]?.values).toEqual({ DrillRto: 120, DrillRpo: 28_800 });
+    expect(of([damaged])[0]?.values).toMatchObject({ DrillFailed: 1 });
   });
 
   it('leave out the times that nobody measured', () => {
