@@ -1,8 +1,7 @@
-import { DrillDatabaseEvent, type DrillOrder } from '#contracts/drill.ts';
+import { DrillDatabaseEvent } from '#contracts/drill.ts';
 import { drillStorageGiB } from '#domain/drill/disk-need.ts';
-import { drillTaskSubject } from '#domain/drill/drill-order.ts';
-import { drillKey, runIdOfExecution } from '#domain/names.ts';
 import { ObjectMissing } from '#errors';
+import { launchDrill } from '#operations/drill/launch-drill.ts';
 import { loadManifest } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
@@ -21,9 +20,8 @@ export const drillDatabase: Handle<
   { taskArn: string },
   'clock' | 'log' | 'objects' | 'plans' | 'tasks'
 > = async ({ drill, archive, begunAt, taskToken }, deps) => {
-  const { source, drillId, executionArn } = drill;
+  const { source, drillId } = drill;
   const { plan } = await deps.plans.load(source, drill.planVersion);
-  const { checks, smokeQueries, task, network = plan.network } = plan.drill;
   const { database } = archive.restore.target;
   const backupId = archive.restore.backup?.backupId ?? '';
   const found = await loadManifest(deps.objects, { source, database, backupId });
@@ -33,30 +31,14 @@ export const drillDatabase: Handle<
     });
   }
   const storageGiB = drillStorageGiB(found.manifest, archive.restore.selection.tables);
-  const order: DrillOrder = {
-    version: 1,
+  const taskArn = await launchDrill(deps, {
     drill,
+    plan,
+    name: database,
     subject: { type: 'archive', restore: archive.restore },
-    taskToken,
-    createdAt: deps.clock.now().toISOString(),
     begunAt,
     heartbeatSeconds: archive.task.heartbeatSeconds,
-    checks,
-    smokeQueries,
-    task,
-    network,
-  };
-  const orderKey = drillKey(drill, database, 'order.json');
-  await deps.objects.put(orderKey, JSON.stringify(order), { contentType: 'application/json' });
-  const taskArn = await deps.tasks.run({
-    kind: 'drill',
-    orderKey,
-    source,
-    runId: runIdOfExecution(executionArn),
-    // One task a token: an invocation that Lambda repeats finds the first one's.
-    subject: drillTaskSubject(order),
-    task,
-    network,
+    taskToken,
     storageGiB,
   });
   deps.log.info(LOG.taskLaunched, { source, drillId, database, backupId, storageGiB, taskArn });

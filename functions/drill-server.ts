@@ -1,8 +1,7 @@
-import { type DrillOrder, DrillServerEvent } from '#contracts/drill.ts';
+import { DrillServerEvent } from '#contracts/drill.ts';
 import type { Connection } from '#contracts/source-plan.ts';
-import { drillTaskSubject } from '#domain/drill/drill-order.ts';
-import { drillKey, runIdOfExecution } from '#domain/names.ts';
 import { InstanceNotAvailable, ServerRestoreFailed } from '#errors';
+import { launchDrill } from '#operations/drill/launch-drill.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import { provideClock } from '#runtime/providers/clock.ts';
@@ -22,7 +21,7 @@ export const drillServer: Handle<
   { taskArn: string },
   'clock' | 'log' | 'objects' | 'plans' | 'servers' | 'tasks'
 > = async ({ drill, server, restored, taskToken }, deps) => {
-  const { source, drillId, executionArn, planVersion } = drill;
+  const { source, drillId, planVersion } = drill;
   const { identifier } = server.restore.target;
   const { host, port } = restored;
   if (host === null || port === null) {
@@ -35,7 +34,6 @@ export const drillServer: Handle<
     });
   }
   const { plan } = await deps.plans.load(source, planVersion);
-  const { checks, smokeQueries, task, network = plan.network } = plan.drill;
   const connection: Connection = {
     host,
     port,
@@ -44,9 +42,10 @@ export const drillServer: Handle<
     auth: { type: 'secret', secretId: login.secretArn },
     tls: plan.connection.tls,
   };
-  const order: DrillOrder = {
-    version: 1,
+  const taskArn = await launchDrill(deps, {
     drill,
+    plan,
+    name: identifier,
     subject: {
       type: 'server',
       connection,
@@ -54,27 +53,10 @@ export const drillServer: Handle<
       databases: plan.databases,
       newestDataAt: server.newestDataAt,
     },
-    taskToken,
-    createdAt: deps.clock.now().toISOString(),
     // RDS's own work is the larger part of what bringing the data back takes.
     begunAt: drill.startedAt,
     heartbeatSeconds: server.task.heartbeatSeconds,
-    checks,
-    smokeQueries,
-    task,
-    network,
-  };
-  const orderKey = drillKey(drill, identifier, 'order.json');
-  await deps.objects.put(orderKey, JSON.stringify(order), { contentType: 'application/json' });
-  const taskArn = await deps.tasks.run({
-    kind: 'drill',
-    orderKey,
-    source,
-    runId: runIdOfExecution(executionArn),
-    // One task a token: an invocation that Lambda repeats finds the first one's.
-    subject: drillTaskSubject(order),
-    task,
-    network,
+    taskToken,
   });
   deps.log.info(LOG.taskLaunched, { source, drillId, identifier, taskArn });
   return { taskArn };

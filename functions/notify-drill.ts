@@ -2,6 +2,7 @@ import {
   type DatabaseDrill,
   type Drill,
   type Drilled,
+  type DrilledDatabase,
   type DrillOutcome,
   DrillRecord,
   DrillReport,
@@ -12,7 +13,13 @@ import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
 import { drillMetrics } from '#domain/drill/drill-metrics.ts';
 import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
 import { describeFailure } from '#domain/failure-cause.ts';
-import { backupKey, drillRecordKey, SOURCE_NAME } from '#domain/names.ts';
+import {
+  backupKey,
+  drillRecordKey,
+  drillsPrefix,
+  parseDrillKey,
+  SOURCE_NAME,
+} from '#domain/names.ts';
 import { errorName, isRetryable, WriteConflict } from '#errors';
 import { parseRecord } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
@@ -36,7 +43,7 @@ export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async 
   const { drill, executionArn } = event;
   if (!drill) return tellUnplanned(event, deps);
   const databases: DatabaseDrill[] = [];
-  for (const subject of drilledSubjects(event, drill)) {
+  for (const subject of drilledSubjects(await withReports(event, drill, deps), drill)) {
     const { reportKey } = subject;
     const report = reportKey === null ? undefined : await readReport(deps, reportKey);
     databases.push(judgeDatabase(subject, report, drill));
@@ -55,6 +62,27 @@ export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async 
   for (const { of, values } of drillMetrics(record)) recordMetrics(deps, of, values);
   return { status, error: error ?? '', cause: cause ?? '', recordKey };
 };
+
+/** Of a server's drill that failed on the way: also the databases whose reports were written before that. */
+async function withReports(
+  event: NotifyDrillEvent,
+  drill: Drill,
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+): Promise<NotifyDrillEvent> {
+  if (!event.server || !event.failure || event.results) return event;
+  const drilled: DrilledDatabase[] = [];
+  try {
+    for await (const { key } of objects.list(`${drillsPrefix(drill.source)}${drill.drillId}/`)) {
+      const { database, file } = parseDrillKey(key) ?? {};
+      if (database === undefined || file !== 'report.json') continue;
+      drilled.push({ database, backupId: null, reportKey: key, failed: false });
+    }
+  } catch (error) {
+    if (isRetryable(error)) throw error;
+    log.warn(LOG.failed, { while: 'looking for reports of a drill', error: errorName(error) });
+  }
+  return { ...event, results: [{ drilled }] };
+}
 
 async function tellUnplanned(
   { input, failure, executionArn }: NotifyDrillEvent,

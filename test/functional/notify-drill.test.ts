@@ -224,6 +224,19 @@ describe('at the end of a drill of a server', () => {
     expect(deps.objects.keys('backups/')).toEqual(before);
   });
 
+  it('tells of the databases that were done before it failed', async () => {
+    const { deps } = makeFinished();
+    const failure = { Error: 'TaskKilled', Cause: 'exit code 137' };
+    expect(await notifyDrill({ ...ofServer, failure }, deps)).toMatchObject({
+      status: 'FAILED',
+      error: 'TaskKilled',
+    });
+    expect(deps.objects.json(recordKey)).toMatchObject({
+      databases: [{ database: 'shop', status: 'PASSED' }],
+    });
+    expect(deps.objects.keys(markKey('shop'))).toEqual([]);
+  });
+
   it('warns when the server is still there', async () => {
     const { deps } = makeFinished();
     const left = { status: 'failed', detail: 'AccessDenied: rds:DeleteDBInstance' } as const;
