@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { millisecondsLeft } from './call-deadline.ts';
 
 /**
@@ -43,9 +44,13 @@ interface RetryToken {
 }
 
 interface FailedAttempt {
+  readonly error?: unknown;
   readonly errorType: 'TRANSIENT' | 'THROTTLING' | 'SERVER_ERROR' | 'CLIENT_ERROR';
   readonly retryAfterHint?: Date;
 }
+
+/** What the last attempt of a call failed with, other than that it was given up. */
+const failures = new AsyncLocalStorage<{ last?: unknown }>();
 
 /** In the SDK's form. Where it throws, the SDK throws what the last attempt failed with. */
 export function retryStrategy(attempts: number, random: () => number = Math.random) {
@@ -59,8 +64,10 @@ export function retryStrategy(attempts: number, random: () => number = Math.rand
     },
     async refreshRetryTokenForRetry(
       last: RetryToken,
-      { errorType, retryAfterHint }: FailedAttempt,
+      { error, errorType, retryAfterHint }: FailedAttempt,
     ): Promise<RetryToken> {
+      const failure = failures.getStore();
+      if (failure && (error as Error | undefined)?.name !== 'AbortError') failure.last = error;
       const count = last.getRetryCount() + 1;
       const isThrottled = errorType === 'THROTTLING';
       if (count >= attempts || !(isThrottled || errorType === 'TRANSIENT')) {
@@ -90,7 +97,8 @@ type Send = (
 
 /**
  * The same client, whose calls end when the time of `withinMilliseconds` is up: to the response's head, a body may
- * take longer. A call that is given up ends in an AbortError, one without any time left is not made.
+ * take longer. A call that is given up ends in what its last attempt failed with, in an AbortError where none had
+ * an answer; one without any time left is not made.
  */
 export function bounded<Client extends { send: unknown }>(client: Client): Client {
   const send = (client.send as Send).bind(client);
@@ -101,8 +109,13 @@ export function bounded<Client extends { send: unknown }>(client: Client): Clien
     const timer = setTimeout(() => timeUp.abort(), left);
     if (left === 0) timeUp.abort();
     const signals = [timeUp.signal, ...(options.abortSignal ? [options.abortSignal] : [])];
+    const failure: { last?: unknown } = {};
     try {
-      return await send(command, { ...options, abortSignal: AbortSignal.any(signals) });
+      return await failures.run(failure, () =>
+        send(command, { ...options, abortSignal: AbortSignal.any(signals) }),
+      );
+    } catch (error) {
+      throw (timeUp.signal.aborted && failure.last) || error;
     } finally {
       clearTimeout(timer);
     }

@@ -109,6 +109,16 @@ describe('a store that asks us to slow down for ever', () => {
     expect(name).toBe('Throttled');
     expect(milliseconds).toBeLessThan(2_100);
   });
+
+  it('is Throttled also where time is up while another attempt is on its way', async () => {
+    store.faults.failNext('PutObject', { status: 503, times: 1 });
+    store.faults.plan = { delayMilliseconds: 20_000 };
+    const { name, milliseconds } = await timed(() =>
+      withinMilliseconds(1_500, () => objects().put('runs/x', 'y')),
+    );
+    expect(name).toBe('Throttled');
+    expect(milliseconds).toBeLessThan(2_500);
+  });
 });
 
 describe('a store that does not answer', () => {
