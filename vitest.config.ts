@@ -8,8 +8,11 @@ export default defineConfig({
     pool: 'forks',
     restoreMocks: true,
     unstubEnvs: true,
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // These end what hangs and measure nothing: what takes half a minute alone may take five on a busy machine.
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 60_000, interval: 50 } },
+    globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/setup.ts'],
     env: {
       AWS_REGION: 'eu-west-1',

@@ -26,6 +26,8 @@ export interface ExecutionRequest<Summary> {
   readonly readRecord: (ended: EndedExecution) => Promise<Summary | undefined>;
   /** The record as text. */
   readonly describe: (record: Summary) => string;
+  /** Whose next steps are told ({@link nextStep}). */
+  readonly where?: string;
   /** Options that get round an error, by its name: next steps speak of the input's fields. */
   readonly remedies?: Readonly<Record<string, string>>;
 }
@@ -75,7 +77,7 @@ export async function runExecution<Summary>(
   const ended = { ...state, runId: name, restoreId: makeBackupId(state.startedAt, executionArn) };
   const record = await request.readRecord(ended);
   const succeeded = state.status === 'SUCCEEDED';
-  const failure = succeeded ? null : describeFailed(state);
+  const failure = succeeded ? null : describeFailed(state, request.where);
   const options = failure ? request.remedies?.[failure.name] : undefined;
   const hint = options === undefined ? [] : [`On the command line: ${options}`];
   out.result(
@@ -106,10 +108,10 @@ function textOf<Summary>(
   return isLocal ? lines.filter((line) => !/^ {2}Execution: https:/.test(line)) : lines;
 }
 
-function describeFailed({ status, error, cause }: ExecutionState) {
+function describeFailed({ status, error, cause }: ExecutionState, where: string | undefined) {
   const name = error ?? (status === 'TIMED_OUT' ? 'States.Timeout' : status);
   const message = cause
     ? describeFailure({ Error: name, Cause: cause })
     : `the execution ended ${status}`;
-  return { name, message: displayText(message, 4_000), remedy: nextStep(name) };
+  return { name, message: displayText(message, 4_000), remedy: nextStep(name, where) };
 }

@@ -5,7 +5,6 @@ import {
   type DrilledDatabase,
   type DrillOutcome,
   DrillRecord,
-  DrillReport,
   NotifyDrillEvent,
 } from '#contracts/drill.ts';
 import { displayName } from '#domain/display-text.ts';
@@ -13,15 +12,12 @@ import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
 import { drillMetrics } from '#domain/drill/drill-metrics.ts';
 import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
 import { describeFailure } from '#domain/failure-cause.ts';
-import {
-  backupKey,
-  drillRecordKey,
-  drillsPrefix,
-  parseDrillKey,
-  SOURCE_NAME,
-} from '#domain/names.ts';
-import { errorName, isRetryable, WriteConflict } from '#errors';
+import { sourceOfInput } from '#domain/input-source.ts';
+import { backupKey, drillRecordKey, drillsPrefix, parseDrillKey } from '#domain/names.ts';
+import { errorName, InvalidInput, isRetryable, UnknownSource, WriteConflict } from '#errors';
+import { readDrillReport } from '#operations/drill/drill-reports.ts';
 import { parseRecord } from '#operations/records.ts';
+import { sendAlert } from '#operations/send-alert.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
@@ -45,7 +41,7 @@ export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async 
   const databases: DatabaseDrill[] = [];
   for (const subject of drilledSubjects(await withReports(event, drill, deps), drill)) {
     const { reportKey } = subject;
-    const report = reportKey === null ? undefined : await readReport(deps, reportKey);
+    const report = reportKey === null ? undefined : await readDrillReport(deps, reportKey);
     databases.push(judgeDatabase(subject, report, drill));
   }
   const endedAt = deps.clock.now();
@@ -54,9 +50,7 @@ export const notifyDrill: Handle<NotifyDrillEvent, DrillOutcome, Needs> = async 
     deps,
     makeDrillRecord({ event, drill: { ...drill, notes }, databases, endedAt }),
   );
-  const message = drillAlert(record, deps.objects.bucket);
-  await deps.alerts.publish(message);
-  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+  await sendAlert(deps, drillAlert(record, deps.objects.bucket));
   const { status, error, cause, rtoSeconds, rpoSeconds } = record;
   deps.log.info(LOG.drillEnded, { executionArn, status, error, rtoSeconds, rpoSeconds });
   for (const { of, values } of drillMetrics(record)) recordMetrics(deps, of, values);
@@ -88,30 +82,25 @@ async function tellUnplanned(
   { input, failure, executionArn }: NotifyDrillEvent,
   deps: Pick<Deps, Needs>,
 ): Promise<DrillOutcome> {
-  const source = sourceOf(input);
+  const source = sourceOfInput(input);
   const error = failure?.Error ?? '';
   const cause = failure ? describeFailure(failure) : '';
-  const message = unplannedDrillAlert({ source: source ?? 'unknown', error, cause, executionArn });
-  await deps.alerts.publish(message);
-  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
-  if (source !== undefined) recordMetrics(deps, { source }, { DrillFailed: 1 });
+  const failed = { source: source ?? 'unknown', error, cause, executionArn };
+  await sendAlert(deps, unplannedDrillAlert(failed));
+  if (source !== undefined && isKnown(error, input)) {
+    recordMetrics(deps, { source }, { DrillFailed: 1 });
+  }
   return { status: 'FAILED', error, cause, recordKey: null };
 }
 
-/** What the task found, also where it then failed; undefined when it did not get so far. Throws what may pass. */
-async function readReport(
-  { objects, log }: Pick<Deps, 'objects' | 'log'>,
-  key: string,
-): Promise<DrillReport | undefined> {
-  try {
-    const found = await objects.get(key);
-    return found && parseRecord(DrillReport, found.body, key);
-  } catch (error) {
-    // A good backup must not fail because S3 was busy: the state tries again.
-    if (isRetryable(error)) throw error;
-    log.warn(LOG.failed, { while: 'reading the report of a drill', key, error: errorName(error) });
-    return undefined;
-  }
+/**
+ * Whether the plans have the source, as far as the failure says: a name that somebody mistyped must not get metrics
+ * of its own. An input is refused before the plan is looked for, and what is wrong then is the request.
+ */
+function isKnown(error: string, input: unknown): boolean {
+  if (error === UnknownSource.errorName) return false;
+  const { trigger } = (input ?? {}) as { trigger?: unknown };
+  return error !== InvalidInput.errorName || trigger === 'schedule';
 }
 
 /**
@@ -203,11 +192,6 @@ function recordMetrics(
   } catch (error) {
     log.warn(LOG.failed, { while: 'recording the metrics', ...of, error: errorName(error) });
   }
-}
-
-function sourceOf(input: unknown): string | undefined {
-  const source = (input as { source?: unknown } | null)?.source;
-  return typeof source === 'string' && SOURCE_NAME.test(source) ? source : undefined;
 }
 
 export const handler = lambdaHandler(NotifyDrillEvent, notifyDrill, {

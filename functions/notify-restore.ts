@@ -1,15 +1,18 @@
 import {
-  type CleanUp,
+  CleanUp,
   NotifyRestoreEvent,
   type RestoreRecord,
   RestoreReport,
 } from '#contracts/restore.ts';
 import type { Outcome } from '#contracts/workflow.ts';
-import { describeFailure } from '#domain/failure-cause.ts';
-import { restoreKey, SOURCE_NAME } from '#domain/names.ts';
+import { describeFailure, describeThrown } from '#domain/failure-cause.ts';
+import { sourceOfInput } from '#domain/input-source.ts';
+import { restoreKey } from '#domain/names.ts';
 import { restoreAlert, unplannedRestoreAlert } from '#domain/restore/restore-alert.ts';
 import { errorName } from '#errors';
+import { keepRecord } from '#operations/keep-record.ts';
 import { parseRecord } from '#operations/records.ts';
+import { sendAlert } from '#operations/send-alert.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
@@ -32,8 +35,8 @@ export const notifyRestore: Handle<
   const error = failure?.Error ?? '';
   const cause = failure ? describeFailure(failure) : '';
   if (!restore) {
-    const source = sourceOf(event.input);
-    await deps.alerts.publish(unplannedRestoreAlert({ source, error, cause, executionArn }));
+    const source = sourceOfInput(event.input) ?? 'unknown';
+    await sendAlert(deps, unplannedRestoreAlert({ source, error, cause, executionArn }));
     return { status: 'FAILED', error, cause, summaryKey: null };
   }
   const endedAt = deps.clock.now();
@@ -46,30 +49,34 @@ export const notifyRestore: Handle<
     durationSeconds: Math.max(0, (endedAt.getTime() - Date.parse(restore.startedAt)) / 1000),
     restore,
     report: await readReport(deps, restore),
-    cleanUp: event.cleanUp ? readable(event.cleanUp) : null,
+    cleanUp: event.cleanUp
+      ? await whatWasDone(deps, restore, {
+          ...event.cleanUp,
+          detail: describeThrown(event.cleanUp.detail),
+        })
+      : null,
   };
-  const message = restoreAlert(record, deps.objects.bucket);
-  await deps.alerts.publish(message);
-  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
-  const summaryKey = await writeRecord(deps, record);
+  await sendAlert(deps, restoreAlert(record, deps.objects.bucket));
+  const summaryKey = await keepRecord(deps, () => restoreKey(restore, 'restore.json'), record);
   recordDuration(deps, record);
-  return {
-    status: record.status,
-    error,
-    cause,
-    summaryKey,
-  };
+  return { status: record.status, error, cause, summaryKey };
 };
 
-/**
- * Of a clean-up that threw, the state machine gives `<Error>: <Cause>`. A function's cause is JSON, whose
- * inner quotes States.Format may have taken for its own escapes.
- */
-function readable({ status, detail }: CleanUp): CleanUp {
-  const [, name, message] =
-    /^([\w.]+): \{"errorType":"\w*","errorMessage":"(.*)","trace":\[/s.exec(detail) ?? [];
-  if (message === undefined) return { status, detail };
-  return { status, detail: `${name}: ${message.replaceAll('\\"', '"')}` };
+/** Where nothing was left for Clean Up Restore: what the task itself had taken back. */
+async function whatWasDone(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  restore: RestoreRecord['restore'],
+  cleanUp: CleanUp,
+): Promise<CleanUp> {
+  if (cleanUp.status !== 'nothing-left' || restore.target.mode !== 'existing') return cleanUp;
+  const key = restoreKey(restore, 'clean-up.json');
+  try {
+    const found = await objects.get(key);
+    return found ? parseRecord(CleanUp, found.body, key) : cleanUp;
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'reading what was taken back', error: errorName(error) });
+    return cleanUp;
+  }
 }
 
 /** What the task found, also where it then failed; null when it did not get so far. */
@@ -87,20 +94,6 @@ async function readReport(
   }
 }
 
-async function writeRecord(
-  { objects, log }: Pick<Deps, 'objects' | 'log'>,
-  record: RestoreRecord,
-): Promise<string | null> {
-  const key = restoreKey(record.restore, 'restore.json');
-  try {
-    await objects.put(key, JSON.stringify(record, null, 1), { contentType: 'application/json' });
-    return key;
-  } catch (error) {
-    log.warn(LOG.failed, { while: 'writing the restore record', error: errorName(error) });
-    return null;
-  }
-}
-
 /** How long it takes to have the data back: of restores that brought them back. */
 function recordDuration(
   { metrics, log }: Pick<Deps, 'metrics' | 'log'>,
@@ -112,11 +105,6 @@ function recordDuration(
   } catch (error) {
     log.error(LOG.failed, { while: 'recording metrics', error: errorName(error) });
   }
-}
-
-function sourceOf(input: unknown): string {
-  const source = (input as { source?: unknown } | null)?.source;
-  return typeof source === 'string' && SOURCE_NAME.test(source) ? source : 'unknown';
 }
 
 export const handler = lambdaHandler(NotifyRestoreEvent, notifyRestore, {

@@ -4,7 +4,9 @@ import { runAlert } from '#domain/alert-message.ts';
 import { runSummaryKey } from '#domain/names.ts';
 import { outcomeOf, summarizeRun } from '#domain/run-summary.ts';
 import { errorName } from '#errors';
+import { keepRecord } from '#operations/keep-record.ts';
 import { recordRun } from '#operations/run-metrics.ts';
+import { sendAlert } from '#operations/send-alert.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
@@ -26,22 +28,22 @@ export const notify: Handle<NotifyEvent, Outcome, Needs> = async (event, deps) =
   const summary = summarizeRun(event, deps.clock.now());
   let alertError: unknown;
   try {
-    await sendAlert(event, summary, deps);
+    await tell(event, summary, deps);
   } catch (error) {
     alertError = error;
   }
-  const summaryKey = await writeSummary(summary, deps);
+  const { source, runId } = summary;
+  const summaryKey =
+    source === null ? null : await keepRecord(deps, () => runSummaryKey(source, runId), summary);
   if (alertError !== undefined) throw alertError;
   await recordRun(deps, event, summary);
   return outcomeOf(summary, summaryKey);
 };
 
-async function sendAlert(event: NotifyEvent, summary: RunSummary, deps: Pick<Deps, Needs>) {
+async function tell(event: NotifyEvent, summary: RunSummary, deps: Pick<Deps, Needs>) {
   const kind = summary.status === 'SUCCEEDED' ? 'success' : 'failure';
   if (!(await isWanted(kind, event, deps))) return;
-  const message = runAlert(summary, deps.objects.bucket);
-  await deps.alerts.publish(message);
-  deps.log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+  await sendAlert(deps, runAlert(summary, deps.objects.bucket));
 }
 
 /** As the plan says; where the plan is not known, or cannot be read, every alert is wanted. */
@@ -57,22 +59,6 @@ async function isWanted(
   } catch (error) {
     log.warn(LOG.failed, { what: 'load the plan for its alerts', error: errorName(error) });
     return true;
-  }
-}
-
-/** The record's key, or null when there is none: the source is unknown, or it could not be written. */
-async function writeSummary(
-  summary: RunSummary,
-  { objects, log }: Pick<Deps, 'objects' | 'log'>,
-): Promise<string | null> {
-  if (summary.source === null) return null;
-  try {
-    const key = runSummaryKey(summary.source, summary.runId);
-    await objects.put(key, JSON.stringify(summary, null, 1), { contentType: 'application/json' });
-    return key;
-  } catch (error) {
-    log.warn(LOG.failed, { what: 'write the run summary', error: errorName(error) });
-    return null;
   }
 }
 

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import {
   type ArchiveDrill,
   type Drill,
@@ -5,17 +6,18 @@ import {
   PlanDrillEvent,
   type PlannedDrillState,
 } from '#contracts/drill.ts';
+import { SourceExtent } from '#contracts/source-extent.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { takeInventory } from '#domain/backup-inventory.ts';
 import { type ChosenArchive, chooseArchives, type DrillChoices } from '#domain/drill/choose.ts';
 import { kindOfDrill, parseDrillInput } from '#domain/drill/drill-input.ts';
 import { possibleDrillKinds } from '#domain/drill/drill-kinds.ts';
 import { planArchiveDrill } from '#domain/drill/plan-archive-drill.ts';
-import { backupKey, makeBackupId, sourcePrefix } from '#domain/names.ts';
+import { backupKey, makeBackupId, sourceExtentKey, sourcePrefix } from '#domain/names.ts';
 import { BackupNotFound, errorName, isRetryable, ObjectMissing } from '#errors';
 import { planServerDrill } from '#operations/drill/plan-server-drill.ts';
 import { pastDrills } from '#operations/past-drills.ts';
-import { loadManifest } from '#operations/records.ts';
+import { loadManifest, parseRecord } from '#operations/records.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps, ListedObject } from '#runtime/ports.ts';
@@ -26,7 +28,10 @@ import { provideServers } from '#runtime/providers/servers.ts';
 
 type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'servers';
 
-/** Records of earlier drills that are looked at for what is next; a year of monthly ones. */
+/**
+ * Records of earlier drills that are looked at for what is next; a year of monthly ones. They hold no rows, so that
+ * one is some KB a database; those of older versions, of 20 databases of 2,000 tables, 5.7 MB and 60 ms each.
+ */
 const PAST_DRILLS = 12;
 
 /**
@@ -73,12 +78,12 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
   const listed: ListedObject[] = [];
   for await (const object of deps.objects.list(sourcePrefix(source))) listed.push(object);
   const inventory = takeInventory(source, listed);
-  const isPart = input.database !== undefined && inventory.databases.size > 1;
   const choices = chooseArchives({
     inventory,
     past,
     input,
     rules: plan.drill,
+    known: await databasesOfLastRun(deps, source),
     selection: plan.databases,
     now: new Date(startedAt),
     seed: executionArn,
@@ -97,9 +102,29 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
     backups: archives.map(({ restore }) => restore.backup),
     missing: planned.missing.map(({ database }) => database),
   });
-  const whole: Drill = { ...drill, notes, ...(isPart ? { part: true } : {}) };
+  const whole: Drill = { ...drill, notes, ...(choices.isPart ? { part: true } : {}) };
   return { ...state, drill: whole, archives, missing };
 };
+
+/** What is asked of the extent here; the rest may be of another version. */
+const LastRun = z.object({ databases: SourceExtent.shape.databases });
+
+/** None where no run has told of them, or its record is broken, of which Reconcile tells. */
+async function databasesOfLastRun(
+  { objects, log }: Pick<Deps, 'objects' | 'log'>,
+  source: string,
+): Promise<string[]> {
+  const key = sourceExtentKey(source);
+  const found = await objects.get(key);
+  if (!found) return [];
+  try {
+    const { databases } = parseRecord(LastRun, found.body, key);
+    return (databases ?? []).map(({ database }) => database);
+  } catch (error) {
+    log.warn(LOG.failed, { while: 'reading the last run', key, error: errorName(error) });
+    return [];
+  }
+}
 
 async function planArchives(
   deps: Pick<Deps, Needs>,

@@ -1,16 +1,15 @@
 import type * as z from 'zod';
-import type { PlannedServerRestore, PlannedServerRestoreState } from '#contracts/restore-server.ts';
+import type { PlannedServerRestoreState } from '#contracts/restore-server.ts';
 import { PlanServerRestoreEvent } from '#contracts/restore-server.ts';
-import { makeBackupId, restoredServerName, restoredWriterName } from '#domain/names.ts';
+import { makeBackupId, restoredServerName } from '#domain/names.ts';
 import {
   checkTargetFits,
   parseServerRestoreInput,
   serverOfPlan,
 } from '#domain/restore/server-restore-input.ts';
-import { serverTags, takeOverSettings } from '#domain/restore/server-settings.ts';
+import { serverTags } from '#domain/restore/server-settings.ts';
 import { cleanUpPolicy } from '#domain/restore/server-status.ts';
-import { TargetNotEmpty } from '#errors';
-import { findOrigin, findServerSource } from '#operations/find-origin.ts';
+import { planRestoredServer } from '#operations/plan-restored-server.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import { providePlans } from '#runtime/providers/plans.ts';
@@ -31,47 +30,29 @@ export const planServerRestore: Handle<
   const { plan, version } = await deps.plans.load(input.source);
   const { kind, identifier } = serverOfPlan(plan);
   checkTargetFits(kind, input.target);
-  const { server: source, sought } = await findServerSource(deps, plan.source, kind, identifier);
-  const found = await findOrigin(deps, input, sought);
   const time = new Date(startedAt);
   const restoreId = makeBackupId(time, executionArn);
   const reason = input.reason ?? null;
-  const { settings, warnings } = takeOverSettings({
+  const { source } = plan;
+  const restore = await planRestoredServer(deps, {
+    restore: {
+      restoreId,
+      source,
+      planVersion: version,
+      executionArn,
+      startedAt,
+      reason,
+      cleanUp: cleanUpPolicy(input.cleanUpOnFailure),
+      timeoutSeconds: input.timeoutMinutes * 60,
+    },
     kind,
     identifier,
-    source,
-    snapshot: found.snapshot,
+    origin: input,
+    name: input.target.identifier ?? restoredServerName(identifier, time),
     target: input.target,
-    ownTags: serverTags({ source: plan.source, restoreId, reason }),
+    ownTags: serverTags({ source, restoreId, reason }),
+    remedyIfTaken: 'name another target.identifier; the existing server was not touched',
   });
-  const name = input.target.identifier ?? restoredServerName(identifier, time);
-  const restore: PlannedServerRestore = {
-    restoreId,
-    source: plan.source,
-    planVersion: version,
-    executionArn,
-    startedAt,
-    reason,
-    kind,
-    sourceIdentifier: identifier,
-    engine: sought.engine,
-    engineVersion: found.snapshot?.engineVersion ?? null,
-    origin: found.origin,
-    target: {
-      identifier: name,
-      writer: kind === 'cluster' ? restoredWriterName(name) : null,
-      settings,
-    },
-    warnings: [...found.warnings, ...warnings],
-    cleanUp: cleanUpPolicy(input.cleanUpOnFailure),
-    timeoutSeconds: input.timeoutMinutes * 60,
-  };
-  const existing = await deps.servers.findRestored(restore);
-  if (existing && !existing.ours) {
-    throw new TargetNotEmpty(`a server ${name} exists already`, {
-      remedy: 'name another target.identifier; the existing server was not touched',
-    });
-  }
   deps.log.info(LOG.restorePlanned, { ...restore });
   return { restore };
 };

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { Inventory } from '#domain/backup-inventory.ts';
 import { errorName } from '#errors';
+import { settleDrills } from '#operations/drill/settle-drills.ts';
 import { sweepDrillServers } from '#operations/drill/sweep-drill-servers.ts';
 import { recordHeartbeat } from '#operations/heartbeat.ts';
 import {
@@ -37,6 +38,8 @@ export interface Reconciliation {
   readonly restoresResumed: number;
   /** Temporary servers that outlived their drill, and are being deleted. */
   readonly drillServersSwept: number;
+  /** Drills that were stopped or took too long, and are told of now. */
+  readonly drillsSettled: number;
 }
 
 type Needs =
@@ -66,6 +69,7 @@ export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, 
     abandonedJobs: 0,
     restoresResumed: 0,
     drillServersSwept: 0,
+    drillsSettled: 0,
   };
   const lookAfterSources = async () => {
     // One plan that somebody broke must not make every other source silent.
@@ -101,6 +105,9 @@ export const reconcile: Handle<unknown, Reconciliation, Needs> = async (_event, 
         },
         abandonedJobs: async () => {
           counts.abandonedJobs += await countAbandonedJobs(deps, plan, inventory);
+        },
+        stoppedDrills: async () => {
+          counts.drillsSettled += (await settleDrills(deps, plan.source)).settled;
         },
       };
       await toTheEnd(

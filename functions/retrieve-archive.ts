@@ -3,6 +3,7 @@ import { restoreKey, retrievalPointerKey } from '#domain/names.ts';
 import { retrievalAlert } from '#domain/restore/retrieval-alert.ts';
 import { copyDays } from '#domain/restore/retrieval-times.ts';
 import { errorName } from '#errors';
+import { sendAlert } from '#operations/send-alert.ts';
 import { type Handle, lambdaHandler } from '#runtime/handler.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
@@ -67,8 +68,7 @@ async function tell(
 ): Promise<void> {
   const message = retrievalAlert({ ...facts, bucket: objects.bucket });
   try {
-    await alerts.publish(message);
-    log.info(LOG.alertSent, { subject: message.subject, ...message.attributes });
+    await sendAlert({ alerts, log }, message);
   } catch (error) {
     log.error(LOG.failed, { while: 'sending the retrieval alert', error: errorName(error) });
   }

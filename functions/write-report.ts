@@ -9,8 +9,10 @@ import { LOG } from '#runtime/log-events.ts';
 import { provideClock } from '#runtime/providers/clock.ts';
 import { provideObjects } from '#runtime/providers/objects.ts';
 import { providePlans } from '#runtime/providers/plans.ts';
+import { provideSurroundings } from '#runtime/providers/surroundings.ts';
+import { provideWorkflow } from '#runtime/providers/workflow.ts';
 
-type Needs = 'clock' | 'log' | 'objects' | 'plans';
+type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'surroundings' | 'workflow';
 
 /**
  * Writes the report of all sources, and a copy beside the record of the run or the drill that has just ended.
@@ -40,4 +42,6 @@ export const handler = lambdaHandler(WriteReportEvent, writeReport, {
   clock: provideClock,
   objects: provideObjects,
   plans: providePlans,
+  surroundings: provideSurroundings,
+  workflow: provideWorkflow,
 });

@@ -55,8 +55,9 @@ function alarmResource(alarm: AlarmDefinition, { stage, actionsEnabled }: AlarmC
       AlarmName: `holdfast-${stage}-${alarm.id}`,
       AlarmDescription: alarm.description,
       ActionsEnabled: actionsEnabled,
-      AlarmActions: [{ Ref: 'AlertTopic' }],
-      OKActions: [{ Ref: 'AlertTopic' }],
+      // On the dashboard all the same, red or green.
+      ...(alarm.calls.includes('ALARM') && { AlarmActions: [{ Ref: 'AlertTopic' }] }),
+      ...(alarm.calls.includes('OK') && { OKActions: [{ Ref: 'AlertTopic' }] }),
       Namespace: METRIC_NAMESPACE,
       MetricName: alarm.metric,
       Dimensions: metricDimensions({ stage, source: alarm.source }).map(([Name, Value]) => ({

@@ -1,7 +1,7 @@
 import type { Deployment } from '#contracts/plan-file.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import { TAG_KIND, TAG_STATE } from '#contracts/verification.ts';
-import { possibleDrillKinds } from '#domain/drill/drill-kinds.ts';
+import { planSchedules } from '#domain/monitoring/plan-schedules.ts';
 import { parameterTier, serializeSourcePlan } from '#domain/plan-file.ts';
 import { logicalName } from './roles.ts';
 
@@ -60,6 +60,23 @@ export function subscriptions(alertEmails: readonly string[]) {
   return alertEmails.map((Endpoint) => ({ Protocol: 'email', Endpoint }));
 }
 
+/** Of each kind of schedule: its logical id and its description but for the source, and what it starts. */
+const SCHEDULED = {
+  backups: {
+    id: 'BackupSchedule',
+    Description: 'Backups of',
+    machine: 'BackupStateMachine',
+    // An hour late is still last night's backup; after that reconcile reports a missed run.
+    RetryPolicy: { MaximumEventAgeInSeconds: 3600, MaximumRetryAttempts: 30 },
+  },
+  drills: {
+    id: 'DrillSchedule',
+    Description: 'Drills of',
+    machine: 'DrillStateMachine',
+    RetryPolicy: { MaximumEventAgeInSeconds: 86_400, MaximumRetryAttempts: 100 },
+  },
+} as const;
+
 /**
  * Per source its parameter, and its schedules where it has some: of backups, and of drills. By hand the same can be made beside the
  * stack, without a deployment (docs/deploy.md).
@@ -75,7 +92,7 @@ export function sources(
     },
   };
   for (const plan of plans) {
-    const { source, schedule, drill } = plan;
+    const { source } = plan;
     const value = serializeSourcePlan(plan);
     resources[`Source${logicalName(source)}`] = {
       Type: 'AWS::SSM::Parameter',
@@ -87,56 +104,28 @@ export function sources(
         Value: value,
       },
     };
-    const scheduled = (
-      of: { Name: string; Description: string; machine: string; RetryPolicy: object },
-      { expression, timezone }: NonNullable<typeof schedule>,
-    ) => ({
-      Type: 'AWS::Scheduler::Schedule',
-      Properties: {
-        Name: of.Name,
-        GroupName: { Ref: 'ScheduleGroup' },
-        Description: of.Description,
-        State: state,
-        ScheduleExpression: expression,
-        ScheduleExpressionTimezone: timezone,
-        FlexibleTimeWindow: { Mode: 'OFF' },
-        Target: {
-          Arn: { Ref: of.machine },
-          RoleArn: { 'Fn::GetAtt': ['ScheduleRole', 'Arn'] },
-          Input: JSON.stringify({ source, trigger: 'schedule' }),
-          RetryPolicy: of.RetryPolicy,
-          DeadLetterConfig: { Arn: { 'Fn::GetAtt': ['DeadLetterQueue', 'Arn'] } },
+    for (const { starts, name, schedule } of planSchedules(plan)) {
+      const { id, Description, machine, RetryPolicy } = SCHEDULED[starts];
+      resources[`${id}${logicalName(source)}`] = {
+        Type: 'AWS::Scheduler::Schedule',
+        Properties: {
+          Name: name,
+          GroupName: { Ref: 'ScheduleGroup' },
+          Description: `${Description} ${source}`,
+          State: state,
+          ScheduleExpression: schedule.expression,
+          ScheduleExpressionTimezone: schedule.timezone,
+          FlexibleTimeWindow: { Mode: 'OFF' },
+          Target: {
+            Arn: { Ref: machine },
+            RoleArn: { 'Fn::GetAtt': ['ScheduleRole', 'Arn'] },
+            Input: JSON.stringify({ source, trigger: 'schedule' }),
+            RetryPolicy,
+            DeadLetterConfig: { Arn: { 'Fn::GetAtt': ['DeadLetterQueue', 'Arn'] } },
+          },
         },
-      },
-    });
-    if (schedule) {
-      resources[`BackupSchedule${logicalName(source)}`] = scheduled(
-        {
-          Name: source,
-          Description: `Backups of ${source}`,
-          machine: 'BackupStateMachine',
-          // An hour late is still last night's backup; after that reconcile reports a missed run.
-          RetryPolicy: { MaximumEventAgeInSeconds: 3600, MaximumRetryAttempts: 30 },
-        },
-        schedule,
-      );
-    }
-    if (drill.schedule !== 'none' && possibleDrillKinds(plan).length > 0) {
-      resources[`DrillSchedule${logicalName(source)}`] = scheduled(
-        {
-          Name: drillScheduleName(source),
-          Description: `Drills of ${source}`,
-          machine: 'DrillStateMachine',
-          RetryPolicy: { MaximumEventAgeInSeconds: 86_400, MaximumRetryAttempts: 100 },
-        },
-        drill.schedule,
-      );
+      };
     }
   }
   return resources;
-}
-
-/** Scheduler's names have at most 64 characters, a source's 40. A dot, which no source's name has. */
-function drillScheduleName(source: string): string {
-  return `${source}.drill`;
 }

@@ -122,6 +122,21 @@ const describeServers = allow(
   [...SERVERS, arn('rds', 'auto-backup:*'), arn('rds', 'cluster-auto-backup:*')],
 );
 
+/** Not `aws:CalledVia`, which few services set, RDS not among them (IAM User Guide, "aws:CalledVia"). */
+const VIA_AWS = { Bool: { 'aws:ViaAWSService': 'true' } };
+const describeKeys = allow(['kms:DescribeKey'], arn('kms', 'key/*'), VIA_AWS);
+
+/**
+ * What a server is encrypted with, where that is a key of the customer's: RDS gives itself a grant in the name of
+ * the caller. RDS User Guide, "AWS KMS key management".
+ */
+const encryptServers: Statement[] = [
+  describeKeys,
+  allow(['kms:CreateGrant'], arn('kms', 'key/*'), {
+    Bool: { ...VIA_AWS.Bool, 'kms:GrantIsForAWSResource': 'true' },
+  }),
+];
+
 /** A restored server is a new one with our tag; what it is made of may be anybody's. */
 const restoreServers = allow(
   [
@@ -144,7 +159,7 @@ const restoreServers = allow(
 /** An Aurora cluster comes back without an instance. */
 const addWriter = allow(
   ['rds:CreateDBInstance', 'rds:AddTagsToResource'],
-  [...SERVERS, arn('rds', 'subgrp:*'), arn('rds', 'pg:*')],
+  [...SERVERS, ...['subgrp:*', 'pg:*', 'og:*'].map((name) => arn('rds', name))],
   { StringEquals: { 'aws:RequestTag/holdfast:managed': 'restore' } },
 );
 
@@ -165,11 +180,9 @@ const ownLogins: Statement[] = [
   allow(
     ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
     arn('secretsmanager', 'secret:rds!*'),
-    { 'ForAnyValue:StringEquals': { 'aws:CalledVia': 'rds.amazonaws.com' } },
+    VIA_AWS,
   ),
-  allow(['kms:DescribeKey'], arn('kms', 'key/*'), {
-    StringEquals: { 'kms:ViaService': sub(`rds.\${AWS::Region}.amazonaws.com`) },
-  }),
+  describeKeys,
 ];
 
 /** Of a drill's server alone: RDS tags the secret with the server that it opens. */
@@ -302,6 +315,9 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
       ],
       write: ['reports/report.html', 'runs/*/report.html', 'drills/*/report.html'],
     }),
+    // How a run ended that could not tell, and whether somebody has paused a schedule.
+    readExecutions(context),
+    readSchedules(context),
   ],
   'plan-restore': (context) => [readPlans(context), ...objects({ read: ARCHIVES })],
   'retrieve-archive': () => [
@@ -325,8 +341,8 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
     ...alert,
   ],
   'plan-server-restore': (context) => [readPlans(context), describeServers, readSnapshots],
-  'restore-server': () => [describeServers, restoreServers],
-  'check-restored-server': () => [describeServers, addWriter],
+  'restore-server': () => [describeServers, restoreServers, ...encryptServers],
+  'check-restored-server': () => [describeServers, addWriter, ...encryptServers],
   'inspect-restored-server': (context) => [
     readPlans(context),
     ...connect(context),
@@ -339,7 +355,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   ],
   'plan-drill': (context) => [
     readPlans(context),
-    ...objects({ read: ['backups/*', 'drills/*'] }),
+    ...objects({ read: ['backups/*', 'drills/*', 'runs/*/extent.json'] }),
     describeServers,
     readSnapshots,
   ],
@@ -365,7 +381,10 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   'resume-restore': () => [...resumeRestores, ...undelivered],
   reconcile: (context) => [
     readPlans(context),
-    ...objects({ read: ['jobs/*', 'runs/*', 'alerts/*', 'drills/*'], write: ['alerts/*'] }),
+    ...objects({
+      read: ['jobs/*', 'runs/*', 'alerts/*', 'drills/*'],
+      write: ['alerts/*', 'drills/*/drill.json'],
+    }),
     ...lookAround(context),
     describeServers,
     deleteRestoredServers,
@@ -397,9 +416,12 @@ const abortUploads: Statement[] = [
   allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
 ];
 
+const readSchedules = ({ stage }: RoleContext): Statement =>
+  allow(['scheduler:GetSchedule'], arn('scheduler', `schedule/holdfast-${stage}/*`));
+
 /** Whether schedules are enabled, and how far RDS's quotas are used; the latter is of no resource. */
-const lookAround = ({ stage }: RoleContext): Statement[] => [
-  allow(['scheduler:GetSchedule'], arn('scheduler', `schedule/holdfast-${stage}/*`)),
+const lookAround = (context: RoleContext): Statement[] => [
+  readSchedules(context),
   allow(['rds:DescribeAccountAttributes'], '*'),
 ];
 
@@ -448,9 +470,15 @@ function role(service: string, statements: readonly Statement[]) {
   };
 }
 
-/** `plan-backup` to `PlanBackup`: the first part of a function's logical ids. */
-export function logicalName(verb: string): string {
-  return verb.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase());
+/**
+ * `plan-backup` to `PlanBackup`: a function's or a source's part of logical ids, which have no hyphens. No two names
+ * have the same: a hyphen before a digit is an X (`db-1` is DbX1, `db1` is Db1), and so a word's own X is doubled.
+ */
+export function logicalName(name: string): string {
+  return name.replace(/(^|-)([a-z0-9])/g, (_, hyphen: string, first: string) => {
+    if (first === 'x') return 'XX';
+    return hyphen && /\d/.test(first) ? `X${first}` : first.toUpperCase();
+  });
 }
 
 /** The roles by logical id: `PlanBackupRole` and so on. */
@@ -478,9 +506,12 @@ export function roles(context: RoleContext): Record<string, unknown> {
     ...connect(context),
     answerTasks('Failure', 'Heartbeat'),
   ]);
-  // It reads backups and writes nothing but its own report.
+  // It reads backups and writes nothing but its own report, and what it took back.
   resources['RestoreTaskRole'] = role('ecs-tasks.amazonaws.com', [
-    ...objects({ read: [...ARCHIVES, 'restores/*'], write: ['restores/*/report.json'] }),
+    ...objects({
+      read: [...ARCHIVES, 'restores/*'],
+      write: ['restores/*/report.json', 'restores/*/clean-up.json'],
+    }),
     ...connect(context, 'restore'),
     answerTasks('Success', 'Failure', 'Heartbeat'),
   ]);

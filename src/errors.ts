@@ -101,6 +101,10 @@ export const ClientTooOld = defineError('ClientTooOld', final);
 export const LockTimeout = defineError('LockTimeout', transient);
 /** The secret is missing, unreadable or not of the shape RDS uses. */
 export const SecretUnusable = defineError('SecretUnusable', final);
+/** The server answers, but has no memory, no locks, no open files or no disk for what it was asked. */
+export const ServerOutOfResources = defineError('ServerOutOfResources', transient);
+/** The server cannot read or write its own files, or finds them damaged. */
+export const ServerStorageFault = defineError('ServerStorageFault', final);
 
 // The dump task.
 /** ECS did not place the task now (capacity, throttling); another try may work. */

@@ -1,7 +1,8 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { writePrivateFile } from '#adapters/private-file.ts';
 import { displayName, displayText } from '#domain/display-text.ts';
 import { displayUtc, relativeTime } from '#domain/display-time.ts';
 import { REPORT_KEY } from '#domain/names.ts';
@@ -69,7 +70,7 @@ async function fileFor({ out, open }: ReportOptions): Promise<string> {
 /** Names of databases and hosts are for those who may see the backups. */
 async function save(file: string, page: string): Promise<void> {
   try {
-    await writeFile(file, page, { mode: 0o600 });
+    await writePrivateFile(file, page);
   } catch (error) {
     throw new InvalidInput(`${file} cannot be written (${(error as NodeJS.ErrnoException).code})`, {
       remedy: 'name another file with --out',

@@ -90,6 +90,7 @@ export function register(program: Command, context: CliContext): void {
       input,
       wait: options.wait,
       what: `restore of the server of ${source}`,
+      where: 'server-restore',
       async readRecord({ restoreId }) {
         const key = restoreKey({ source, restoreId }, 'server.json');
         const found = await deps.objects.get(key);

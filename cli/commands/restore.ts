@@ -139,6 +139,7 @@ export function register(program: Command, context: CliContext): void {
         const found = await deps.objects.get(key);
         return found && parseRecord(RestoreRecord, found.body, key);
       },
+      where: input.archive === undefined ? 'restore' : 'import',
       remedies: REMEDIES,
       describe: (result) => restoreAlert(result, deps.objects.bucket).text,
     });

@@ -3,6 +3,7 @@ import type { Manifest } from '#contracts/manifest.ts';
 import type { Verification } from '#contracts/verification.ts';
 import { displayBytes, displayCount, displayName, displaySeconds } from '#domain/display-text.ts';
 import { displayUtc, relativeTime } from '#domain/display-time.ts';
+import { displayTable } from '#domain/restore/entry-kinds.ts';
 import { ManifestInvalid } from '#errors';
 import { loadManifest } from '#operations/records.ts';
 import {
@@ -173,7 +174,7 @@ function tableLines(tables: readonly ShownTable[], { all }: ShowOptions, out: Ou
     [
       {
         title: 'TABLE',
-        cell: ({ schema, table }) => `${displayName(schema)}.${displayName(table)}`,
+        cell: ({ schema, table }) => displayTable(schema, table),
       },
       { title: 'IN ARCHIVE', align: 'right', cell: ({ sizeBytes }) => displayBytes(sizeBytes) },
       {

@@ -1,12 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { opendir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { opendir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writePrivateFile } from '#adapters/private-file.ts';
 import { SourcePlan } from '#contracts/source-plan.ts';
+import { runIdOfExecution } from '#domain/names.ts';
 import { reportPage } from '#domain/report/page.ts';
 import { makeReport, type ReportModel } from '#domain/report/report-model.ts';
 import { InvalidPlan } from '#errors';
 import { type GatherNeeds, gatherReport } from '#operations/report/gather-report.ts';
-import type { ListedObject } from '#runtime/ports.ts';
+import type { ListedObject, ObjectHead } from '#runtime/ports.ts';
+import { readExecutions } from './execution-journal.ts';
+import { progressOf } from './machine-progress.ts';
 
 /**
  * What lies in `.holdfast`, read without the services that wrote it: a bucket's current objects are plain files
@@ -24,6 +28,34 @@ export function recordPlans(directory: string, plans: readonly SourcePlan[]): vo
   }
 }
 
+/** Of the services, whose control plane says so to the SDK. */
+const REGION = 'eu-west-1';
+
+/** When the process that is alive claimed the folder; see directory-claim.ts. */
+export async function claimedSince(directory: string): Promise<Date | undefined> {
+  const file = join(directory, 'pid');
+  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+  if (!(pid > 0)) return undefined;
+  const claim = await stat(file).catch(() => undefined);
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
+  }
+  return claim?.mtime;
+}
+
+/** As its journal has it; what was going on when its process ended was stopped. */
+async function journaledStatus(directory: string, executionArn: string) {
+  const name = runIdOfExecution(executionArn);
+  const execution = (await readExecutions(directory)).find((it) => it.name === name);
+  if (!execution) return undefined;
+  const { status, startedAt } = progressOf(execution);
+  const aliveSince = await claimedSince(directory);
+  const isAlive = aliveSince !== undefined && startedAt >= aliveSince;
+  return status === 'RUNNING' && !isAlive ? 'ABORTED' : status;
+}
+
 export function readLocalState(directory: string, bucket: string): GatherNeeds {
   const root = join(directory, 's3', bucket);
   return {
@@ -31,21 +63,22 @@ export function readLocalState(directory: string, bucket: string): GatherNeeds {
     objects: {
       bucket,
       list: (prefix) => listFiles(root, prefix),
+      head: (key) => headOf(root, key),
       async get(key) {
-        const file = join(root, key);
-        const body = await readFile(file).catch(absent);
-        if (!body) return undefined;
-        const { size, mtime } = await stat(file);
-        const head = {
-          key,
-          sizeBytes: size,
-          lastModified: mtime,
-          etag: '',
-          storageClass: 'STANDARD',
-        };
-        const unknown = { versionId: undefined, crc64nvme: undefined, metadata: {} };
-        return { body, head: { ...head, ...unknown, retrieval: 'none' } };
+        const body = await readFile(join(root, key)).catch(absent);
+        const head = body && (await headOf(root, key));
+        return body && head && { body, head };
       },
+    },
+    workflow: { executionStatus: (executionArn) => journaledStatus(directory, executionArn) },
+    surroundings: {
+      region: REGION,
+      schedule: async () => ({
+        known: false,
+        reason: 'not-served',
+        action: 'scheduler:GetSchedule',
+        detail: 'nothing here starts runs by itself',
+      }),
     },
     plans: {
       async list(onInvalid) {
@@ -65,6 +98,23 @@ export function readLocalState(directory: string, bucket: string): GatherNeeds {
       },
     },
   };
+}
+
+async function headOf(root: string, key: string): Promise<ObjectHead | undefined> {
+  const found = await stat(join(root, key)).catch(absent);
+  return (
+    found && {
+      key,
+      sizeBytes: found.size,
+      lastModified: found.mtime,
+      etag: '',
+      storageClass: 'STANDARD',
+      versionId: undefined,
+      crc64nvme: undefined,
+      metadata: {},
+      retrieval: 'none',
+    }
+  );
 }
 
 function parsePlan(text: string): SourcePlan {
@@ -100,6 +150,6 @@ export async function localReport(directory: string, bucket: string): Promise<Re
 /** Writes `<directory>/report.html` and returns its path. */
 export async function writeLocalReport(directory: string, bucket: string): Promise<string> {
   const file = join(directory, 'report.html');
-  await writeFile(file, reportPage(await localReport(directory, bucket)));
+  await writePrivateFile(file, reportPage(await localReport(directory, bucket)));
   return file;
 }

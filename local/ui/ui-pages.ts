@@ -5,8 +5,8 @@ import type { ReportModel } from '#domain/report/report-model.ts';
 import { cell, duration } from '#domain/report/words.ts';
 import type { AslDefinition } from '../control-plane/scoped-definition.ts';
 import type { JournaledExecution } from './execution-journal.ts';
-import { drawMachine } from './machine-graph.ts';
-import { type ExecutionProgress, progressOf } from './machine-progress.ts';
+import { drawMachine, type MachineDrawing } from './machine-graph.ts';
+import { type ExecutionProgress, progressOf, type StateProgress } from './machine-progress.ts';
 import { machineSvg, stateWords } from './machine-svg.ts';
 
 /** What the pages are made of. */
@@ -135,12 +135,33 @@ function executionsTable(state: UiState): Markup {
   })}</tbody></table>`;
 }
 
+/** What is done now, or where it broke: the drawing does not fit a phone. */
+function whereItStands(
+  { status, states }: ExecutionProgress,
+  drawing: MachineDrawing,
+  isGoingOn: boolean,
+): HtmlValue {
+  const inner = new Set(drawing.frames.map(({ name }) => name));
+  const of = (wanted: StateProgress['status']) =>
+    [...states].filter(([name, it]) => it.status === wanted && !inner.has(name));
+  const list = (found: readonly [string, StateProgress][]) =>
+    found.map(([name, it]) => (it.error === null ? name : `${name} (${it.error})`)).join(', ');
+  const broken = [...of('failed'), ...of('caught')];
+  const running = of('running');
+  return [
+    status === 'RUNNING' && running.length > 0 && (isGoingOn ? 'Now: ' : 'When it ended: '),
+    status === 'RUNNING' && running.length > 0 && html`<strong>${list(running)}</strong>. `,
+    broken.length > 0 && html`Failed: <strong>${list(broken)}</strong>.`,
+  ];
+}
+
 function executionCard(execution: JournaledExecution, state: UiState, id: string): Markup {
   const progress = progressOf(execution);
   const definition = state.definitions.get(execution.machine);
   const drawing = definition && drawMachine(definition);
   return html`<section class="card" aria-labelledby="${id}-h">
 <div class="head"><h2 id="${id}-h">${execution.machine}: <code>${execution.name}</code></h2>${statusPill(progress, state)}</div>
+${drawing && html`<p class="wrap">${whereItStands(progress, drawing, isAlive(progress, state))}</p>`}
 ${
   drawing
     ? html`<div class="scroll" tabindex="0" role="region" aria-labelledby="${id}-h">${machineSvg(id, `State machine ${execution.machine}`, drawing, progress)}</div>`

@@ -1,11 +1,11 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { InvalidInput } from '#errors';
 import type { AslDefinition } from '../control-plane/scoped-definition.ts';
 import { readExecutions } from './execution-journal.ts';
-import { localReport } from './local-state.ts';
+import { claimedSince, localReport } from './local-state.ts';
 import { UI_CLIENT } from './ui-client.ts';
 import { executionPage, executionPath, reportTab, runsPage, type UiState } from './ui-pages.ts';
 
@@ -128,20 +128,6 @@ async function runs(path: string, options: UiOptions): Promise<Answer> {
   const execution = executions.find(({ name }) => executionPath(name) === path);
   if (!execution) return plain(404, 'there is no such page');
   return { status: 200, type: HTML, body: executionPage(execution, state) };
-}
-
-/** When the process that is alive claimed the folder; see directory-claim.ts. */
-async function claimedSince(directory: string): Promise<Date | undefined> {
-  const file = join(directory, 'pid');
-  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
-  if (!(pid > 0)) return undefined;
-  const claim = await stat(file).catch(() => undefined);
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
-  }
-  return claim?.mtime;
 }
 
 const HEADERS = {

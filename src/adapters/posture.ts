@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import {
   type DBCluster,
   type DBInstance,
-  DescribeAccountAttributesCommand,
   DescribeDBClustersCommand,
   DescribeDBInstancesCommand,
   paginateDescribeCertificates,
@@ -24,7 +23,7 @@ import {
   type LifecycleRule,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { GetScheduleCommand, type SchedulerClient } from '@aws-sdk/client-scheduler';
+import type { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { DescribeStateMachineCommand, type SFNClient } from '@aws-sdk/client-sfn';
 import { paginateListSubscriptionsByTopic, type SNSClient } from '@aws-sdk/client-sns';
 import { GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
@@ -36,44 +35,12 @@ import type {
   InstancePosture,
   LifecycleRulePosture,
   MaintenanceAction,
-  Quota,
-  SchedulePosture,
   ServerPosture,
-  SnapshotQuotas,
   TrustedCertificates,
 } from '#contracts/posture.ts';
-import { AccessDenied, errorName } from '#errors';
 import type { Posture } from '#runtime/operator-ports.ts';
-import { awsErrorName, translateAwsError } from './aws-errors.ts';
-
-/**
- * The IAM action that each command needs; docs/doctor.md lists them. S3's do not all have the command's name.
- * Source: the Service Authorization Reference.
- */
-export const POSTURE_ACTIONS = {
-  DescribeDBInstances: 'rds:DescribeDBInstances',
-  DescribeDBClusters: 'rds:DescribeDBClusters',
-  DescribePendingMaintenanceActions: 'rds:DescribePendingMaintenanceActions',
-  DescribeAccountAttributes: 'rds:DescribeAccountAttributes',
-  DescribeCertificates: 'rds:DescribeCertificates',
-  DescribeDBMajorEngineVersions: 'rds:DescribeDBMajorEngineVersions',
-  GetBucketVersioning: 's3:GetBucketVersioning',
-  GetBucketEncryption: 's3:GetEncryptionConfiguration',
-  GetPublicAccessBlock: 's3:GetBucketPublicAccessBlock',
-  GetBucketPolicy: 's3:GetBucketPolicy',
-  GetBucketNotificationConfiguration: 's3:GetBucketNotification',
-  GetBucketLifecycleConfiguration: 's3:GetLifecycleConfiguration',
-  GetObjectLockConfiguration: 's3:GetBucketObjectLockConfiguration',
-  GetBucketReplication: 's3:GetReplicationConfiguration',
-  GetBucketLogging: 's3:GetBucketLogging',
-  GetSchedule: 'scheduler:GetSchedule',
-  GetQueueAttributes: 'sqs:GetQueueAttributes',
-  DescribeStateMachine: 'states:DescribeStateMachine',
-  ListSubscriptionsByTopic: 'sns:ListSubscriptionsByTopic',
-} as const;
-
-/** What a stand-in answers that does not know the call. */
-const NOT_SERVED = /^(InvalidAction|UnknownOperation(Exception)?|NotImplemented)$/;
+import { ask } from './posture-answer.ts';
+import { askSchedule, askSnapshotQuotas } from './surroundings.ts';
 
 export interface PostureOptions {
   readonly rds: RDSClient;
@@ -358,70 +325,6 @@ export function makePosture(options: PostureOptions): Posture {
       }
     }
     return found;
-  }
-}
-
-/** See {@link Posture}. */
-export function askSnapshotQuotas(rds: RDSClient): Promise<Answer<SnapshotQuotas>> {
-  return ask('DescribeAccountAttributes', async () => {
-    const { AccountQuotas = [] } = await rds.send(new DescribeAccountAttributesCommand({}));
-    const quota = (name: string): Quota | undefined => {
-      const found = AccountQuotas.find(({ AccountQuotaName }) => AccountQuotaName === name);
-      const { Used: used, Max: max } = found ?? {};
-      return used === undefined || max === undefined ? undefined : { used, max };
-    };
-    return { instance: quota('ManualSnapshots'), cluster: quota('ManualClusterSnapshots') };
-  });
-}
-
-/** See {@link Posture}. */
-export function askSchedule(
-  scheduler: SchedulerClient,
-  group: string,
-  name: string,
-): Promise<Answer<SchedulePosture | undefined>> {
-  return ask(
-    'GetSchedule',
-    async () => {
-      const answer = await scheduler.send(new GetScheduleCommand({ GroupName: group, Name: name }));
-      return {
-        enabled: answer.State === 'ENABLED',
-        expression: answer.ScheduleExpression ?? '',
-        // Scheduler: UTC where none is named.
-        timezone: answer.ScheduleExpressionTimezone ?? 'UTC',
-      };
-    },
-    { ResourceNotFoundException: undefined },
-  );
-}
-
-/**
- * The answer to one question. `absences` says which of AWS's errors are an answer all the same, and which:
- * that there is no such thing.
- */
-async function ask<Fact, Absent = never>(
-  command: keyof typeof POSTURE_ACTIONS,
-  call: () => Promise<Fact>,
-  absences: Readonly<Record<string, Absent>> = {},
-): Promise<Answer<Fact | Absent>> {
-  const action = POSTURE_ACTIONS[command];
-  try {
-    return { known: true, fact: await call() };
-  } catch (error) {
-    const name = awsErrorName(error);
-    if (Object.hasOwn(absences, name)) return { known: true, fact: absences[name] as Absent };
-    if (NOT_SERVED.test(name)) {
-      return {
-        known: false,
-        reason: 'not-served',
-        action,
-        detail: `nobody answers ${action} here`,
-      };
-    }
-    const translated = translateAwsError(error, command);
-    const detail = translated instanceof Error ? translated.message : errorName(translated);
-    const reason = translated instanceof AccessDenied ? 'denied' : 'failed';
-    return { known: false, reason, action, detail };
   }
 }
 

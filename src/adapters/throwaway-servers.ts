@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -53,6 +63,9 @@ const endWithParent = existsSync('/usr/bin/setpriv')
 const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 } as const;
 /** Its data, its socket and nothing else; the process that it belongs to is in the name. */
 const HOME = /^server-(\d+)-\w+$/;
+/** Where the path of the home is too long for a socket: a directory of its own, which says whose it is. */
+const SOCKET_HOME = /^holdfast-drill-(\d+)-\w+$/;
+const OWNER_LINK = 'home';
 
 /**
  * PostgreSQL servers inside this process's own container. They listen on a Unix socket in a directory of their
@@ -246,7 +259,8 @@ class Server implements ThrowawayServer {
     installExitHook();
     this.#socketDirectory = this.#home;
     if (Buffer.byteLength(join(this.#home, `.s.PGSQL.${PORT}.lock`)) >= SOCKET_PATH_BYTES) {
-      this.#socketDirectory = await mkdtemp(join(tmpdir(), 'holdfast-drill-'));
+      this.#socketDirectory = await mkdtemp(join(tmpdir(), `holdfast-drill-${process.pid}-`));
+      await symlink(this.#home, join(this.#socketDirectory, OWNER_LINK));
     }
     const owner = this.#owner;
     if (!owner) return;
@@ -379,9 +393,26 @@ function installExitHook(): void {
 /** Deletes what a process left that was killed: locally, as a container goes with its disk. */
 async function sweep(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    const pid = Number(HOME.exec(name)?.[1]);
-    if (pid > 0 && !isThere(pid)) await rm(join(directory, name), REMOVAL);
+    if (isLeftOver(HOME, name)) await rm(join(directory, name), REMOVAL);
   }
+  await sweepSockets(directory).catch(() => {
+    // What lies in everybody's directory may be somebody else's, and is no reason not to drill.
+  });
+}
+
+/** Only of homes in `directory`: processes of other containers may have the same ids, and use the same tmpdir. */
+async function sweepSockets(directory: string): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!isLeftOver(SOCKET_HOME, name)) continue;
+    const path = join(tmpdir(), name);
+    const home = await readlink(join(path, OWNER_LINK)).catch(() => undefined);
+    if (home !== undefined && dirname(home) === directory) await rm(path, REMOVAL).catch(() => {});
+  }
+}
+
+function isLeftOver(pattern: RegExp, name: string): boolean {
+  const pid = Number(pattern.exec(name)?.[1]);
+  return pid > 0 && !isThere(pid);
 }
 
 function isThere(pid: number): boolean {

@@ -8,7 +8,7 @@ import { Failure } from './workflow.ts';
 /**
  * The payloads of `statemachines/drill.asl.json`, and the records of a drill, which lie under
  * `drills/<source>/<drillId>/`: for each database `<database>/order.json` (Drill Database or Drill Server; read
- * by the task) and `<database>/report.json` (the task), and `drill.json` (Notify Drill). A backup that a drill
+ * by the task) and `<database>/report.json` (the task), and `drill.json` (Notify Drill, or Reconcile). A backup that a drill
  * brought back has `drilled.json` beside its other files.
  */
 
@@ -48,8 +48,16 @@ export const PlanDrillEvent = z.object({
 export type PlanDrillEvent = z.infer<typeof PlanDrillEvent>;
 
 export const DrillTargets = z.strictObject({
-  rtoSeconds: z.int().min(1).describe('longest that bringing the data back may take'),
-  rpoSeconds: z.int().min(1).describe('oldest that the newest data that come back may be'),
+  rtoSeconds: z
+    .int()
+    .min(1)
+    .nullable()
+    .describe('longest that bringing the data back may take; null: it is not judged'),
+  rpoSeconds: z
+    .int()
+    .min(1)
+    .nullable()
+    .describe('oldest that the newest data that come back may be; null: it is not judged'),
 });
 export type DrillTargets = z.infer<typeof DrillTargets>;
 
@@ -69,6 +77,12 @@ export const Drill = z.strictObject({
     .literal(true)
     .optional()
     .describe('one database of several was asked for: it says nothing good of the source'),
+  unplanned: z
+    .literal(true)
+    .optional()
+    .describe(
+      'of a record alone: it failed before there was a plan. `kind` is what was asked for, or archive; planVersion is 0',
+    ),
 });
 export type Drill = z.infer<typeof Drill>;
 
@@ -247,11 +261,14 @@ export const DrillReport = z.strictObject({
   tables: z.int().min(0),
   rows: z.int().min(0).describe("counted; of a server that RDS restored, the planner's estimate"),
   sizeBytes: z.int().min(0).describe('of the database that was restored'),
+  /** From here on the time counts; absent from reports of older versions. */
+  begunAt: z.iso.datetime().optional(),
   /** From `begunAt` to the end of the checks, as it was for what was restored. */
   measuredSeconds: z.number().min(0),
-  /** For the whole database: the same, or, where a part was restored, what that comes to. */
-  rtoSeconds: z.number().min(0),
+  /** For the whole database: the same, or, where a part was restored, what that comes to; null: too little was. */
+  rtoSeconds: z.number().min(0).nullable(),
   extrapolated: z.boolean(),
+  rtoUnknown: z.string().optional().describe('why there is no rtoSeconds'),
   tablesLeftOut: z
     .int()
     .min(0)
@@ -282,6 +299,8 @@ export type DrillResult = z.infer<typeof DrillResult>;
 export const NotifyDrillEvent = z.object({
   executionArn: z.string(),
   input: z.unknown(),
+  /** Of the execution; given where there is no `drill` that has it. */
+  startedAt: z.iso.datetime().optional(),
   drill: Drill.optional(),
   archives: z.array(ArchiveDrill).optional(),
   missing: z.array(MissingDrill).optional(),
@@ -309,20 +328,22 @@ export const DatabaseDrill = z.strictObject({
   /** Which archive that was; null: none, or a server's. The next drill of "alternate" takes the other. */
   chosenBy: ArchiveDrill.shape.chosenBy.nullable(),
   status: z.enum(['PASSED', 'FAILED']),
-  /** Null: the task did not get so far. */
+  /** Null: the task did not get so far. Of tables those that are not as they were; of each list at most 50. */
   report: DrillReport.omit({ version: true, database: true, backupId: true }).nullable(),
   rpoSeconds: z
     .number()
     .min(0)
     .nullable()
-    .describe('age of the newest data that could be brought back; null: there are none'),
+    .describe(
+      'age of the newest data that could be brought back; null: there are none, or nobody knows',
+    ),
   findings: z.array(DrillFinding).describe("the report's, and those of RTO and RPO"),
   error: z.string().nullable(),
   cause: z.string().nullable(),
 });
 export type DatabaseDrill = z.infer<typeof DatabaseDrill>;
 
-/** `drills/<source>/<drillId>/drill.json`: what came of it. Written by Notify Drill. */
+/** `drills/<source>/<drillId>/drill.json`: what came of it. Written by Notify Drill; of one that was stopped, by Reconcile. */
 export const DrillRecord = z.strictObject({
   version: z.literal(1),
   status: z.enum(['PASSED', 'FAILED']),
@@ -332,10 +353,18 @@ export const DrillRecord = z.strictObject({
   drill: Drill,
   endedAt: z.iso.datetime(),
   durationSeconds: z.number().min(0),
-  /** The longest and the oldest of all databases; null: none was measured. */
+  /**
+   * Until all databases are back, as many at a time as were rehearsed at a time; null: of one of them nobody knows, or
+   * none came back.
+   */
   rtoSeconds: z.number().min(0).nullable(),
+  /** The oldest of all databases; null: none was measured. As well where nothing of one database can be brought back, whose finding of check `rpo` says so. */
   rpoSeconds: z.number().min(0).nullable(),
   databases: z.array(DatabaseDrill),
+  findings: z
+    .array(DrillFinding)
+    .optional()
+    .describe('of all databases together, such as an RTO that none of them alone missed; absent: none'),
   /** Of a server's drill: what it was made of, and what became of it. */
   server: z
     .strictObject({
@@ -355,6 +384,6 @@ export const Drilled = z.strictObject({
   backupId: z.string(),
   drillId: z.string(),
   drilledAt: z.iso.datetime(),
-  rtoSeconds: z.number().min(0),
+  rtoSeconds: z.number().min(0).nullable(),
 });
 export type Drilled = z.infer<typeof Drilled>;

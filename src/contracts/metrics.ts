@@ -55,7 +55,7 @@ export const METRICS = {
   MonthlyCost: 'None',
   /** Manual snapshots in the region, of its quota. Hourly, by Reconcile. */
   SnapshotQuotaUsed: 'Percent',
-  /** 1: the schedule that the plan has is there and enabled; 0: it is not. Hourly, by Reconcile. */
+  /** 1: the schedules that the plan wants, of backups and of drills, are there and enabled; 0: one is not. Hourly, by Reconcile. */
   ScheduleEnabled: 'None',
 } as const;
 export type MetricName = keyof typeof METRICS;
@@ -92,5 +92,8 @@ export const AlarmDefinition = z.strictObject({
     'LessThanOrEqualToThreshold',
   ]),
   missingData: z.enum(['breaching', 'notBreaching', 'ignore', 'missing']),
+  calls: z
+    .array(z.enum(['ALARM', 'OK']))
+    .describe('the states that it tells somebody of; of others an alert tells, with more in it'),
 });
 export type AlarmDefinition = z.infer<typeof AlarmDefinition>;

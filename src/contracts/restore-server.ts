@@ -257,6 +257,19 @@ export const CheckRestoredServerEvent = z.object({
   server: RestoredServerState,
 });
 
+/** What the catalogs of one database say; the names are in the warnings. Large ones stay within the payload so. */
+export const ServerDatabaseChecks = z.strictObject({
+  invalidIndexes: z.int().min(0),
+  invalidConstraints: z.int().min(0),
+  sequences: z.strictObject({ checked: z.int().min(0), behind: z.int().min(0) }),
+  extensions: z.int().min(0),
+  publications: z.int().min(0),
+  subscriptions: z.strictObject({ total: z.int().min(0), enabled: z.int().min(0) }),
+  largeObjects: z.int().min(0),
+  collationMismatches: z.int().min(0),
+});
+export type ServerDatabaseChecks = z.infer<typeof ServerDatabaseChecks>;
+
 /** Written by Inspect Restored Server: what the server says of itself over SQL. */
 export const ServerInspection = z.strictObject({
   server: Discovery.shape.server,
@@ -266,8 +279,21 @@ export const ServerInspection = z.strictObject({
       database: z.string(),
       sizeBytes: z.int().min(0).nullable().describe('null: the server does not tell it'),
       tables: z.int().min(0).nullable().describe('null: it was not opened'),
+      checks: ServerDatabaseChecks.optional().describe('not where it was not opened'),
     }),
   ),
+  /** Of all databases, each version once, the most used first; at most 100. */
+  extensions: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        version: z.string(),
+        available: z.string().nullable().describe("the server's own version; null: it has none"),
+        databases: z.int().min(1).describe('that have it'),
+      }),
+    )
+    .optional(),
+  replicationSlots: z.array(z.string()).optional().describe('at most 20'),
   databaseCount: z.int().min(0),
   totalBytes: z.int().min(0),
   warnings: z.array(z.string()),

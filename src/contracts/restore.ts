@@ -6,8 +6,9 @@ import { Failure } from './workflow.ts';
 /**
  * The payloads of `statemachines/restore.asl.json` and the records of a restore, which lie under
  * `restores/<source>/<restoreId>/`: `order.json` (written by Restore Database, read by the task, by Handle
- * Task Stopped and by Clean Up Restore), `retrieval.json` (Retrieve Archive; who waits for Glacier) and
- * `restore.json` (Notify Restore: what came of it).
+ * Task Stopped and by Clean Up Restore), `retrieval.json` (Retrieve Archive; who waits for Glacier),
+ * `clean-up.json` (the task, where it took back what it had put into a database that was there) and `restore.json`
+ * (Notify Restore: what came of it).
  */
 
 const BackupId = z
@@ -302,7 +303,7 @@ export type RestoredDatabase = z.infer<typeof RestoredDatabase>;
 export const CleanUpRestoreEvent = z.object({ restore: PlannedRestore, failure: Failure });
 export type CleanUpRestoreEvent = z.infer<typeof CleanUpRestoreEvent>;
 
-/** Written by Clean Up Restore. */
+/** Written by Clean Up Restore, and by the task as `clean-up.json`. */
 export const CleanUp = z.strictObject({
   status: z.enum(['dropped', 'emptied', 'nothing-left', 'kept', 'failed']),
   detail: z.string(),

@@ -3,83 +3,45 @@ import type { RunProblem, RunSummary } from '#contracts/run-summary.ts';
 import type { Quarantine } from '#contracts/verification.ts';
 import type { DatabaseResult } from '#contracts/workflow.ts';
 import { DrillLeftover, MissedRun, VerificationOverdue } from '#errors';
-import {
-  attributeValue,
-  CAUSE_IN_JSON,
-  CAUSE_IN_TEXT,
-  consoleLine,
-  counted,
-  cutList,
-  joinSections,
-  section,
-} from './alert-text.ts';
-import {
-  asciiSubject,
-  displayBytes,
-  displayName,
-  displaySeconds,
-  displayText,
-} from './display-text.ts';
+import { type AlertEvent, type AlertStage, fittingFacts, frameAlert } from './alert-frame.ts';
+import { CAUSE_IN_JSON, CAUSE_IN_TEXT, counted, cutList, failuresFirst } from './alert-text.ts';
+import { displayBytes, displayName, displaySeconds, displayText } from './display-text.ts';
 import { type BackupRef, backupPrefix } from './names.ts';
 import { nextStep } from './next-steps.ts';
 
-/**
- * Alerts as SNS takes them: for a person a subject and a text that says what, where, why and what to
- * do next; for a machine JSON; for filter policies attributes:
- *
- * | attribute  | values |
- * |------------|--------|
- * | `event`    | `backup`, `quarantine`, `missed-run`, `verification-overdue`, `restore`, `retrieval`, `server-restore` |
- * | `status`   | `SUCCEEDED`, `FAILED`; `STARTED` of a retrieval |
- * | `severity` | `info`, `warning` (succeeded, with warnings), `error` |
- * | `source`   | the source's name, or `unknown` |
- * | `stage`    | of the first problem: `run`, `snapshot`, `discovery`, `database`, `retention`, `verification`, `schedule`, `restore`, `retrieval`; `none` |
- * | `error`    | a name of `src/errors.ts`, or of Step Functions; `none` |
- *
- * Whatever comes from outside is cut and shown in one line, so a message stays far below the 256 KiB
- * that SNS takes, however many databases there are and whatever they are called.
- */
-const LISTED_IN_JSON = 50;
-
 /** The alert of a run that ended. */
 export function runAlert(summary: RunSummary, bucket: string): AlertMessage {
-  const { status, error, problems, warnings, executionArn } = summary;
+  const { status, error, cause, problems, warnings, executionArn } = summary;
   const source = summary.source ?? 'unknown';
-  const succeeded = status === 'SUCCEEDED';
-  const headline = succeeded
-    ? `backup of ${source} verified: ${describeParts(summary)}`
-    : `backup of ${source} FAILED: ${displayText(error ?? '', 80)}`;
-  const records =
-    summary.source === null ? [] : [`Records: s3://${bucket}/runs/${source}/${summary.runId}/`];
-  const text = [
-    headline,
-    section('What', whatLines(summary)),
-    section('Where', [
-      `Source ${source}, run ${displayText(summary.runId, 80)}${describeTrigger(summary)}`,
-      ...(summary.startedAt === null ? [] : [`Started ${summary.startedAt}`]),
-      `Ended ${summary.endedAt}${summary.durationSeconds === null ? '' : `, after ${displaySeconds(summary.durationSeconds)}`}`,
-    ]),
-    section('Why', cutList(problems, describeProblem)),
-    section('What to do next', nextSteps(problems)),
-    section(
-      'Warnings',
-      cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
-    ),
-    section('Links', [...consoleLine(executionArn), ...records]),
-  ];
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections(text),
-    json: { event: 'backup', ...boundedSummary(summary) },
-    attributes: {
-      event: 'backup',
-      status,
-      severity: succeeded ? (warnings.length > 0 ? 'warning' : 'info') : 'error',
-      source,
-      stage: problems[0]?.stage ?? 'none',
-      error: attributeValue(error ?? 'none'),
+  return frameAlert({
+    event: 'backup',
+    status,
+    odd: warnings.length > 0,
+    stage: problems[0]?.stage ?? 'none',
+    source,
+    error,
+    cause,
+    headline:
+      status === 'SUCCEEDED'
+        ? `backup of ${source} verified: ${describeParts(summary)}`
+        : `backup of ${source} FAILED: ${displayText(error ?? '', 80)}`,
+    sections: {
+      What: whatLines(summary),
+      Where: [
+        `Source ${source}, run ${displayText(summary.runId, 80)}${describeTrigger(summary)}`,
+        ...(summary.startedAt === null ? [] : [`Started ${summary.startedAt}`]),
+        `Ended ${summary.endedAt}${summary.durationSeconds === null ? '' : `, after ${displaySeconds(summary.durationSeconds)}`}`,
+      ],
+      Why: cutList(problems, describeProblem),
+      'What to do next': nextSteps(problems),
+      Warnings: cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
     },
-  };
+    executionArn,
+    ...(summary.source === null
+      ? {}
+      : { records: `s3://${bucket}/runs/${source}/${summary.runId}/` }),
+    facts: fittingFacts((listed) => boundedSummary(summary, listed)),
+  });
 }
 
 /** A backup that no run waits for any more turned out to be bad. */
@@ -182,8 +144,8 @@ export function verificationOverdueAlert(overdue: {
 
 /** What goes wrong outside a run that could say it. */
 function incident(details: {
-  event: string;
-  stage: string;
+  event: AlertEvent;
+  stage: AlertStage;
   source: string;
   error: string;
   headline: string;
@@ -193,42 +155,19 @@ function incident(details: {
   executionArn: string | undefined;
   facts: Record<string, unknown>;
 }): AlertMessage {
-  const { event, stage, source, error, headline, executionArn = null } = details;
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', details.what),
-      section('Where', details.where),
-      section('Why', [displayText(details.why, CAUSE_IN_TEXT)]),
-      section('What to do next', [nextStep(error)]),
-      section('Links', consoleLine(executionArn ?? '')),
-    ]),
-    json: {
-      event,
-      version: 1,
-      status: 'FAILED',
-      source,
-      error,
-      cause: displayText(details.why, CAUSE_IN_JSON),
-      executionArn,
-      ...details.facts,
-    },
-    attributes: {
-      event,
-      status: 'FAILED',
-      severity: 'error',
-      source,
-      stage,
-      error: attributeValue(error),
-    },
-  };
+  const { what, where, why, executionArn = null, ...content } = details;
+  return frameAlert({
+    ...content,
+    status: 'FAILED',
+    cause: why,
+    sections: { What: what, Where: where },
+    executionArn,
+  });
 }
 
 function whatLines(summary: RunSummary): string[] {
   const { snapshot, databases, retention } = summary;
-  // Failures first, so that a long list never cuts them off.
-  const failedFirst = databases.toSorted((a, b) => (a.status < b.status ? -1 : 1));
+  const failedFirst = failuresFirst(databases, ({ status }) => status === 'failed');
   return [
     ...(snapshot.status === 'available'
       ? [
@@ -282,7 +221,7 @@ function describeTrigger({ trigger, reason }: RunSummary): string {
 /** One step for each kind of error, in the order in which they came. */
 function nextSteps(problems: readonly RunProblem[]): string[] {
   const names = [...new Set(problems.map(({ error }) => error))];
-  if (names.length === 1) return names.map(nextStep);
+  if (names.length === 1) return names.map((name) => nextStep(name));
   return cutList(names, (name) => `${displayText(name, 80)}: ${nextStep(name)}`);
 }
 
@@ -291,10 +230,10 @@ function whereOf({ source, database, backupId }: BackupRef): string {
 }
 
 /** The summary with bounded lists and texts; `omitted` counts what was left out. */
-function boundedSummary(summary: RunSummary): Record<string, unknown> {
+function boundedSummary(summary: RunSummary, listed: number): Record<string, unknown> {
   const cut = (text: string) => displayText(text, CAUSE_IN_JSON);
   const name = (text: string) => displayText(text, 80);
-  const first = <Item>(items: readonly Item[]) => items.slice(0, LISTED_IN_JSON);
+  const first = <Item>(items: readonly Item[]) => items.slice(0, listed);
   const { snapshot, databases, problems, warnings, retention, cause, reason } = summary;
   return {
     ...summary,
@@ -329,9 +268,9 @@ function boundedSummary(summary: RunSummary): Record<string, unknown> {
     })),
     warnings: first(warnings).map(cut),
     omitted: {
-      databases: Math.max(0, databases.length - LISTED_IN_JSON),
-      problems: Math.max(0, problems.length - LISTED_IN_JSON),
-      warnings: Math.max(0, warnings.length - LISTED_IN_JSON),
+      databases: Math.max(0, databases.length - listed),
+      problems: Math.max(0, problems.length - listed),
+      warnings: Math.max(0, warnings.length - listed),
     },
   };
 }

@@ -1,7 +1,6 @@
-import { executionLink } from './console-link.ts';
-import { displayCount } from './display-text.ts';
+import { displayCount, displaySeconds, displayText } from './display-text.ts';
 
-/** The pieces of which every alert's text is made. */
+/** Words for lists, counts and causes, in alerts and wherever else a list may be long. */
 
 /** So many of a list are written out. */
 const LISTED_IN_TEXT = 20;
@@ -9,11 +8,6 @@ const LISTED_IN_TEXT = 20;
 export const CAUSE_IN_TEXT = 600;
 /** Of a cause, in the JSON. */
 export const CAUSE_IN_JSON = 400;
-
-export function consoleLine(executionArn: string): string[] {
-  const link = executionLink(executionArn);
-  return link === undefined ? [] : [`Execution: ${link}`];
-}
 
 export function counted(count: number, noun: string): string {
   return `${displayCount(count)} ${noun}${count === 1 ? '' : 's'}`;
@@ -25,16 +19,21 @@ export function cutList<Item>(items: readonly Item[], describe: (item: Item) => 
   return more > 0 ? [...lines, `and ${displayCount(more)} more`] : lines;
 }
 
-export function section(title: string, lines: readonly string[]): string {
-  if (lines.length === 0) return '';
-  return [title, ...lines.map((line) => `  ${line}`)].join('\n');
+/** Failures come first, so that a long list never cuts them off. */
+export function failuresFirst<Item>(
+  items: readonly Item[],
+  failed: (item: Item) => boolean,
+): Item[] {
+  return [...items.filter(failed), ...items.filter((item) => !failed(item))];
 }
 
-export function joinSections(sections: readonly string[]): string {
-  return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
-}
-
-/** SNS: an attribute is not empty. Error names of Step Functions have dots, nothing else. */
-export function attributeValue(value: string): string {
-  return value.replace(/[^\w.-]/g, '_').slice(0, 100) || 'none';
+/** When a restore began, at whose wish, and how long it took. */
+export function whenLines(
+  { startedAt, reason }: { readonly startedAt: string; readonly reason: string | null },
+  { endedAt, durationSeconds }: { readonly endedAt: string; readonly durationSeconds: number },
+): string[] {
+  return [
+    `Started ${startedAt}${reason === null ? '' : ` (${displayText(reason, 200)})`}`,
+    `Ended ${endedAt}, after ${displaySeconds(durationSeconds)}`,
+  ];
 }

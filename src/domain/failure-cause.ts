@@ -15,15 +15,29 @@ export function describeFailure({ Error: error, Cause }: Failure): string {
 }
 
 /**
+ * Of a clean-up that threw, the state machine gives `<Error>: <Cause>`. States.Format may have taken the inner
+ * quotes of a cause in JSON for its own escapes: then it cannot be parsed any more.
+ */
+export function describeThrown(detail: string): string {
+  const [, name, cause = ''] = /^([\w.]+): (\{.*)$/s.exec(detail) ?? [];
+  if (name === undefined) return detail;
+  const [, spoilt] = /"errorMessage":"(.*)","trace":\[/s.exec(cause) ?? [];
+  return `${name}: ${errorMessage(cause) ?? spoilt?.replaceAll('\\"', '"') ?? cause}`;
+}
+
+/**
  * The words in a failed state's cause. A Lambda's failure has for its cause JSON
  * `{errorType, errorMessage, trace}`; a task's is plain text.
  */
 function causeText(cause: string): string {
+  return (errorMessage(cause) ?? cause).slice(0, CAUSE_LIMIT);
+}
+
+function errorMessage(cause: string): string | undefined {
   try {
-    const { errorMessage } = JSON.parse(cause) as { errorMessage?: unknown };
-    if (typeof errorMessage === 'string') return errorMessage.slice(0, CAUSE_LIMIT);
+    const { errorMessage: message } = JSON.parse(cause) as { errorMessage?: unknown };
+    return typeof message === 'string' ? message : undefined;
   } catch {
-    // Plain text.
+    return undefined;
   }
-  return cause.slice(0, CAUSE_LIMIT);
 }

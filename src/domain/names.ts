@@ -204,6 +204,7 @@ export const RESTORE_FILES = [
   'order.json',
   'retrieval.json',
   'report.json',
+  'clean-up.json',
   'restore.json',
   'server.json',
 ] as const;
@@ -362,6 +363,17 @@ export function isDrillServerName(identifier: string): boolean {
 /** Format: `<cluster identifier>-1`: the one instance of a restored Aurora cluster. */
 export function restoredWriterName(clusterIdentifier: string): string {
   return `${clusterIdentifier}-1`;
+}
+
+/** Format: `progress/<source>/<runId>/`: how far the tasks of one execution are. */
+export function taskProgressPrefix({ source, runId }: { source: string; runId: string }): string {
+  if (!RUN_ID.test(runId)) throw new RangeError(`${JSON.stringify(runId)} is not a run id`);
+  return `progress/${source}/${runId}/`;
+}
+
+/** Format: `progress/<source>/<runId>/<database>.json`. */
+export function taskProgressKey(run: { source: string; runId: string }, database: string): string {
+  return `${taskProgressPrefix(run)}${encodeDatabaseName(database)}.json`;
 }
 
 /** The report of all sources, as the last run or drill left it. */

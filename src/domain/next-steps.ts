@@ -27,7 +27,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   InstanceNotAvailable:
     'Start the instance, or wait until its change is done, then start the source again.',
   DatabaseUnreachable:
-    'Check that the server is up, and that security groups, subnets, port and TLS settings let the task reach it.',
+    'Check that the server is up and has a connection left, and that security groups, subnets, port and TLS settings let the task reach it.',
   ConnectionLost:
     "Look at the server's log around the time: restart, failover, out of memory or a cancelled session. Then start again.",
   AuthenticationFailed:
@@ -43,12 +43,17 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Find the session that holds the lock (pg_locks), move the schedule away from migrations, or raise dump.lockWaitTimeoutSeconds.',
   SecretUnusable:
     'Check that the secret exists, that the task role may read it, and that it is JSON with username and password.',
+  ServerOutOfResources:
+    "Look at the server's memory, locks and free storage around the time, give it what the cause names, then start again.",
+  ServerStorageFault:
+    "Read the server's log and look at its disk before anything else is done to it, and keep the backups that you have: its files may be damaged.",
   TaskLaunchFailed:
     'Start again later: Fargate had no room. If it persists, use more subnets, or on-demand instead of Spot.',
   TaskRejected: 'Correct what ECS names above: task definition, role, subnets or security groups.',
   TaskNeverStarted:
     'Check that the image exists and that the subnets reach ECR, CloudWatch Logs and S3 (NAT or VPC endpoints).',
-  TaskKilled: 'Raise task.memoryMiB in the plan; look at the memory graph of the task.',
+  TaskKilled:
+    'Raise memoryMiB in the plan, of task (dumps, verifications, restores) or of drill.task; look at the memory graph of the task.',
   TaskInterrupted: 'Start again. If Spot reclaims it often, set task.spot to false.',
   TaskFailed: "Read the task's log stream in CloudWatch Logs.",
   DumpFailed: "Read pg_dump's messages above and in the task's log stream.",
@@ -88,7 +93,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
   RestoreMismatch:
     'Do not use the restored database. Compare the tables that are named with the source; restore the backup before it.',
   SwapFailed:
-    'The original is where it was, and the restored database is whole: see to what is named above, then rename by hand, or start again.',
+    'The restored database is whole, and the original is where it was unless the cause says otherwise: see to what is named above, then rename by hand, or start again.',
   RetrievalFailed:
     'Look at the storage class and the restore status of the archive in S3, then start again.',
   ServerRestoreFailed:
@@ -129,8 +134,47 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'The run has more databases than one execution can carry: split the source in two.',
 };
 
-/** One sentence or two; for an error that nobody foresaw, where to look. */
-export function nextStep(errorName: string): string {
+const IMPORT_AGAIN =
+  'What lies under imports/ is not, or no longer, what pg_dump wrote. Make it again with `pg_dump --format=custom --file=FILE`, wait for its exit code 0, and copy it there anew.';
+
+/**
+ * Where another step than the general one is right: by the alert's event, for an archive under `imports/`, or on
+ * the command line, which refused what it was given.
+ */
+const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  restore: {
+    InvalidInput:
+      'Start the execution again with an input such as {"source":"orders","database":"shop"}.',
+  },
+  'server-restore': {
+    InvalidInput:
+      'Start the execution again with an input such as {"source":"orders","snapshot":"latest"}.',
+  },
+  import: {
+    InvalidInput:
+      'Start the execution again with an input such as {"source":"orders","archive":"imports/shop.dump","target":{"database":"shop"}}.',
+    ArchiveCorrupt: IMPORT_AGAIN,
+    ArchiveUnsupported:
+      'Holdfast restores what `pg_dump --format=custom` wrote, of version 9.0 to 18. For another format do what is named above.',
+    ContentsMismatch: IMPORT_AGAIN,
+    ChecksumMismatch: IMPORT_AGAIN,
+    SizeMismatch:
+      'The archive under imports/ became another while the restore was planned: wait until its upload has ended, then start again.',
+    ObjectMissing: 'Look what there is under imports/, then start again with a key that exists.',
+  },
+  'command-line': {
+    InvalidInput: 'Correct what is named; `--help` after the command lists what it takes.',
+  },
+};
+
+/**
+ * One sentence or two; for an error that nobody foresaw, where to look.
+ *
+ * `where`: an alert's event, `import` or `command-line`.
+ */
+export function nextStep(errorName: string, where = ''): string {
+  const elsewhere = Object.hasOwn(ELSEWHERE, where) ? ELSEWHERE[where] : undefined;
+  if (elsewhere && Object.hasOwn(elsewhere, errorName)) return elsewhere[errorName] ?? '';
   if (hasNextStep(errorName)) return NEXT_STEPS[errorName] ?? '';
   return 'Nobody foresaw this error. Read the execution and the log of the failed step, and report it.';
 }

@@ -10,6 +10,8 @@ import {
   InsufficientPrivilege,
   LockTimeout,
   RowLevelSecurity,
+  ServerOutOfResources,
+  ServerStorageFault,
 } from '#errors';
 
 /** Text with every secret replaced. Also in the percent-encoded form that stands in URLs. */
@@ -43,7 +45,27 @@ const REMEDIES = new Map<HoldfastErrorClass, string>([
     'check the host, the port, the security groups and the CA file of the plan',
   ],
   [ClientTooOld, "add a client of the server's major to layers/postgres-client/versions.json"],
+  [ServerStorageFault, "read the server's log and look at its disk: its files may be damaged"],
 ]);
+
+/** What helps where the error's name alone does not say it, by SQLSTATE. */
+const REMEDY_BY_SQLSTATE: Readonly<Record<string, string>> = {
+  '53000': "look in the server's log for what it has too little of, mostly files that may be open",
+  '53100': 'give the server more storage',
+  '53200': 'give the server more memory, or less to do at the same time',
+  '53300': "raise max_connections or the role's CONNECTION LIMIT, or let others connect less",
+  '53400': 'raise the limit that is named, such as temp_file_limit',
+  '57014': 'look at the load of the server, and for who cancels sessions',
+};
+const MORE_LOCKS = 'give the server a larger max_locks_per_transaction, and restart it';
+
+/**
+ * Whether it was the table of locks that had no room, which has the SQLSTATE of any memory. The name of the
+ * setting stands in the server's hint in every language.
+ */
+export function isOutOfLocks(sqlState: string | undefined, hint: string | undefined): boolean {
+  return sqlState === '53200' && (hint ?? '').includes('max_locks_per_transaction');
+}
 
 /**
  * SQLSTATE to error. A code of two characters stands for its whole class.
@@ -54,13 +76,19 @@ const BY_SQLSTATE: Readonly<Record<string, HoldfastErrorClass>> = {
   '28': AuthenticationFailed, // 28P01 wrong password, 28000 no such role, pg_hba.conf, PAM (IAM)
   '3D': DatabaseNotFound,
   '42501': InsufficientPrivilege,
-  '53': DatabaseUnreachable, // out of connections, memory, disk
+  '53': ServerOutOfResources, // 53100 disk, 53200 memory or locks, 53400 a limit of its own; 53000 open files
+  '53300': DatabaseUnreachable, // out of connections
   '55P03': LockTimeout,
+  '57': ConnectionLost, // whatever an operator does to a session
   '57014': DatabaseUnreachable, // our own statement timeout: the server is there and does not answer
   '57P01': ConnectionLost, // terminated by an administrator
   '57P02': ConnectionLost, // another server process crashed
   '57P03': ConnectionLost, // starting up, shutting down, in recovery
+  '57P04': DatabaseNotFound, // dropped while it was connected to, as a replica notices it
   '57P05': ConnectionLost, // idle session timeout
+  '58': ServerStorageFault, // 58030 input or output, 58P01 a file is missing
+  XX001: ServerStorageFault, // data that cannot be
+  XX002: ServerStorageFault, // an index that cannot be
 };
 
 /** Codes of Node's sockets and of its TLS, which carry no SQLSTATE. */
@@ -94,6 +122,7 @@ interface DriverError {
   readonly code?: unknown;
   readonly message?: unknown;
   readonly severity?: unknown;
+  readonly hint?: unknown;
 }
 
 /**
@@ -105,12 +134,15 @@ export function translatePgError(
   what: string,
   secrets: readonly string[] = [],
 ): unknown {
-  const { code, message } = (error ?? {}) as DriverError;
+  const { code, message, hint } = (error ?? {}) as DriverError;
   const text = typeof message === 'string' ? message : String(error);
   const errorClass = classOfCode(typeof code === 'string' ? code : '', text);
   if (!errorClass) return error;
   const reason = redact(text, secrets) || String(code);
-  return named(errorClass, `cannot ${what}: ${reason}`, error);
+  const sqlState = String(code);
+  const noLocks = isOutOfLocks(sqlState, typeof hint === 'string' ? hint : undefined);
+  const remedy = noLocks ? MORE_LOCKS : REMEDY_BY_SQLSTATE[sqlState];
+  return named(errorClass, `cannot ${what}: ${reason}`, error, remedy);
 }
 
 function classOfCode(code: string, message: string): HoldfastErrorClass | undefined {
@@ -121,8 +153,12 @@ function classOfCode(code: string, message: string): HoldfastErrorClass | undefi
   return BY_DRIVER_MESSAGE.find(([pattern]) => pattern.test(message))?.[1];
 }
 
-function named(errorClass: HoldfastErrorClass, fact: string, cause?: unknown): HoldfastError {
-  const remedy = REMEDIES.get(errorClass);
+function named(
+  errorClass: HoldfastErrorClass,
+  fact: string,
+  cause?: unknown,
+  remedy = REMEDIES.get(errorClass),
+): HoldfastError {
   return new errorClass(fact, {
     ...(remedy === undefined ? {} : { remedy }),
     ...(cause === undefined ? {} : { cause }),

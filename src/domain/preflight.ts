@@ -160,19 +160,41 @@ export function judgeFindings(
     unreadableLargeObjects(server, findings),
     filteredRows(server, findings),
   ].filter((error) => error !== undefined);
-  const warnings = [
-    [findings.unlogged, 'on a replica, the rows of unlogged tables are missing from the dump'],
-    [findings.userMappings, 'options of user mappings may be hidden from the role, and missing'],
-    [findings.subscriptions, 'subscriptions are left out, as the role is no superuser'],
-  ] as const;
+  const subscriptions = named(
+    findings.subscriptions,
+    'subscriptions are left out, as the role is no superuser',
+  );
+  const warnings = [...describeGaps(findings), ...subscriptions];
   return {
     problem: errors[0]
       ? { error: errors[0].name, cause: errors.map(({ message }) => message).join('\n') }
       : null,
-    warnings: warnings
-      .filter(([names]) => names.length > 0)
-      .map(([names, text]) => `${database}: ${text}: ${enumerate(names)}`),
+    warnings: warnings.map((warning) => `${database}: ${warning}`),
   };
+}
+
+/** What a dump lacks without a word of pg_dump. */
+export const GAP_QUERIES = {
+  unlogged: PREFLIGHT_QUERIES.unlogged,
+  userMappings: PREFLIGHT_QUERIES.userMappings,
+} as const;
+
+/** The manifest keeps them: whoever restores is told. */
+export function describeGaps(findings: Pick<Findings, keyof typeof GAP_QUERIES>): string[] {
+  return [
+    ...named(
+      findings.unlogged,
+      'on a replica, the rows of unlogged tables are missing from the dump',
+    ),
+    ...named(
+      findings.userMappings,
+      'options of user mappings may be hidden from the role, and missing',
+    ),
+  ];
+}
+
+function named(names: readonly ListedName[], text: string): string[] {
+  return names.length > 0 ? [`${text}: ${enumerate(names)}`] : [];
 }
 
 function unreadableRelations(

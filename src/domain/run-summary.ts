@@ -3,7 +3,8 @@ import type { Failure, NotifyEvent, Outcome, Results, Run } from '#contracts/wor
 import { BackupIncomplete, NoDatabases } from '#errors';
 import { displayName } from './display-text.ts';
 import { CAUSE_LIMIT, describeFailure } from './failure-cause.ts';
-import { parseRequestKey, runIdOfExecution, SOURCE_NAME } from './names.ts';
+import { sourceOfInput } from './input-source.ts';
+import { parseRequestKey, runIdOfExecution } from './names.ts';
 
 /**
  * What a run came to. Success is never the absence of bad news: each thing that was asked for must be
@@ -18,7 +19,7 @@ export function summarizeRun(event: NotifyEvent, endedAt: Date): RunSummary {
   return {
     version: 1,
     ...verdict(problems, whatWorked(results)),
-    source: run?.source ?? sourceOfInput(event.input),
+    source: run?.source ?? sourceAskedFor(event.input),
     runId: run?.runId ?? runIdOfExecution(event.executionArn),
     executionArn: event.executionArn,
     trigger: run?.trigger ?? null,
@@ -145,13 +146,10 @@ function verdict(
   };
 }
 
-/** The source that an input names, were it only to say whose run could not be planned. */
-function sourceOfInput(input: unknown): string | null {
-  const { source, detail } = (input ?? {}) as {
-    source?: unknown;
-    detail?: { object?: { key?: unknown } };
-  };
+/** By name, or by the key of a request object. */
+function sourceAskedFor(input: unknown): string | null {
+  const { detail } = (input ?? {}) as { detail?: { object?: { key?: unknown } } };
   const key = detail?.object?.key;
-  if (typeof key === 'string') return parseRequestKey(key)?.source ?? null;
-  return typeof source === 'string' && SOURCE_NAME.test(source) ? source : null;
+  const source = typeof key === 'string' ? parseRequestKey(key)?.source : sourceOfInput(input);
+  return source ?? null;
 }

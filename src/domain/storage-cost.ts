@@ -1,3 +1,5 @@
+import type { Inventory } from './backup-inventory.ts';
+
 /**
  * What storing objects in S3 costs in a month: an estimate by list prices, without requests, retrievals,
  * transfer, tax, discounts and the free tier. RDS snapshots are not in it: RDS does not say what each adds.
@@ -45,12 +47,23 @@ export interface StoredBytes {
   readonly storageClass?: string | undefined;
 }
 
-/** US dollars a month for objects that stay as they are. */
-export function monthlyStorageCostUsd(
-  objects: Iterable<StoredBytes>,
-  region: string = DEFAULT_REGION,
+/** The region whose list prices are counted with for one of AWS's. */
+export function pricedAs(region: string): string {
+  return Object.hasOwn(PRICES, region) ? region : DEFAULT_REGION;
+}
+
+/** US dollars a month for a source's backups, every object of them: of the metric MonthlyCost and of the report. */
+export function monthlyBackupCostUsd(
+  { databases }: Pick<Inventory, 'databases'>,
+  region: string,
 ): number {
-  const prices = PRICES[region] ?? PRICES[DEFAULT_REGION] ?? {};
+  const objects = [...databases.values()].flat().flatMap(({ files }) => [...files.values()]);
+  return monthlyStorageCostUsd(objects, region);
+}
+
+/** US dollars a month for objects that stay as they are. */
+export function monthlyStorageCostUsd(objects: Iterable<StoredBytes>, region: string): number {
+  const prices = PRICES[pricedAs(region)] ?? {};
   const standard = prices['STANDARD'] ?? 0;
   let dollars = 0;
   for (const { sizeBytes, storageClass = 'STANDARD' } of objects) {

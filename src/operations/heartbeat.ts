@@ -1,29 +1,22 @@
 import * as z from 'zod';
 import { DrillRecord } from '#contracts/drill.ts';
 import type { MetricValues } from '#contracts/metrics.ts';
-import { SourceExtent } from '#contracts/source-extent.ts';
 import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import type { Inventory } from '#domain/backup-inventory.ts';
 import { backupAges, snapshotQuotaPercent, storedBytes } from '#domain/monitoring/heartbeat.ts';
-import {
-  alertMarkerKey,
-  drillsPrefix,
-  parseBackupId,
-  parseDrillRecordKey,
-  sourceExtentKey,
-} from '#domain/names.ts';
-import { monthlyStorageCostUsd } from '#domain/storage-cost.ts';
+import { planSchedules } from '#domain/monitoring/plan-schedules.ts';
+import { drillsPrefix, parseBackupId, parseDrillRecordKey } from '#domain/names.ts';
+import { monthlyBackupCostUsd } from '#domain/storage-cost.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
-import { parseRecord } from './records.ts';
+import { firstSeenAt } from './first-seen.ts';
+import { knownExtent } from './known-extent.ts';
 import { toTheEnd } from './to-the-end.ts';
 
 type Needs = Pick<Deps, 'clock' | 'log' | 'metrics' | 'objects' | 'surroundings'>;
 
 /** Drills that failed in a row, after which the last one that passed is too old anyway. One is some KB. */
 const MOST_DRILLS_READ = 50;
-/** The bucket's lifecycle may expire alerts; written again this often, the mark outlives it. */
-const MARK_AGAIN_AFTER_MILLISECONDS = 20 * 86_400_000;
 
 /**
  * What one source is like now, as the records in S3 have it: whatever the workflow does or does not. Each metric is
@@ -39,8 +32,8 @@ export async function recordHeartbeat(
   const record = (values: MetricValues) => deps.metrics.record({ source }, values);
   const readings: Record<string, () => Promise<void>> = {
     backupAge: async () => {
-      const extent = await readExtent(deps, source);
-      const firstSeen = await firstSeenAt(deps, source);
+      const extent = await knownExtent(deps, plan);
+      const firstSeen = await firstSeenAt(deps, source, inventory);
       const now = deps.clock.now();
       const ages = backupAges(plan, { inventory, extent, firstSeen, now });
       for (const [database, age] of ages.databases) {
@@ -49,21 +42,17 @@ export async function recordHeartbeat(
       record({ BackupAge: ages.source });
     },
     drillAge: async () => {
-      const since = (await lastDrillPassedAt(deps, source)) ?? (await firstSeenAt(deps, source));
+      const since =
+        (await lastDrillPassedAt(deps, source)) ?? (await firstSeenAt(deps, source, inventory));
       record({ DrillAge: Math.max(0, (deps.clock.now().getTime() - since.getTime()) / 1000) });
     },
     storage: async () => {
-      const objects = [...inventory.databases.values()]
-        .flat()
-        .flatMap(({ files }) => [...files.values()]);
-      const dollars = monthlyStorageCostUsd(objects, deps.surroundings.region);
+      const dollars = monthlyBackupCostUsd(inventory, deps.surroundings.region);
       record({ ...storedBytes(inventory), MonthlyCost: dollars });
     },
-    schedule: async () => {
-      if (!plan.schedule) return;
-      const answer = await deps.surroundings.schedule(source);
-      if (answer.known) record({ ScheduleEnabled: answer.fact?.enabled ? 1 : 0 });
-      else deps.log.warn(LOG.metricUnknown, { source, ...answer });
+    schedules: async () => {
+      const enabled = await schedulesEnabled(deps, plan);
+      if (enabled !== undefined) record({ ScheduleEnabled: enabled ? 1 : 0 });
     },
     snapshotQuota: async () => {
       if (!defaultKinds(plan).includes('snapshot')) return;
@@ -76,31 +65,28 @@ export async function recordHeartbeat(
   await toTheEnd(Object.values(readings), (read) => read());
 }
 
-async function readExtent(
-  { objects }: Pick<Deps, 'objects'>,
-  source: string,
-): Promise<SourceExtent | undefined> {
-  const key = sourceExtentKey(source);
-  const found = await objects.get(key);
-  return found && parseRecord(SourceExtent, found.body, key);
-}
-
-const SourceSeen = z.object({ since: z.iso.datetime() });
-
-/** When this deployment first knew the source; noted here when it is new. */
-async function firstSeenAt(
-  { clock, objects }: Pick<Deps, 'clock' | 'objects'>,
-  source: string,
-): Promise<Date> {
-  const key = alertMarkerKey(source, 'first-seen');
-  const found = await objects.get(key);
-  const now = clock.now();
-  const since = found ? new Date(parseRecord(SourceSeen, found.body, key).since) : now;
-  const age = found && now.getTime() - found.head.lastModified.getTime();
-  if (age === undefined || age > MARK_AGAIN_AFTER_MILLISECONDS) {
-    await objects.put(key, JSON.stringify({ since: since.toISOString() }));
+/**
+ * Whether every schedule that the plan wants is there and enabled. One that is not is enough for a no, and is told of in
+ * the log; undefined: the plan wants none, or one could not be asked about and the other is well.
+ */
+async function schedulesEnabled(
+  { log, surroundings }: Needs,
+  plan: SourcePlan,
+): Promise<boolean | undefined> {
+  const { source } = plan;
+  const states: (boolean | undefined)[] = [];
+  for (const { starts, name: schedule } of planSchedules(plan)) {
+    const answer = await surroundings.schedule(schedule);
+    states.push(answer.known ? answer.fact?.enabled === true : undefined);
+    if (!answer.known) {
+      log.warn(LOG.metricUnknown, { source, schedule, ...answer });
+    } else if (!answer.fact?.enabled) {
+      const found = answer.fact ? 'disabled' : 'gone';
+      log.warn(LOG.scheduleOff, { source, starts, schedule, found });
+    }
   }
-  return since;
+  if (states.includes(false)) return false;
+  return states.length === 0 || states.includes(undefined) ? undefined : true;
 }
 
 /** What is asked of a record here; the rest may be of another version. */

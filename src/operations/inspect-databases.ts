@@ -3,7 +3,9 @@ import type { DiscoveredDatabase } from '#contracts/workflow.ts';
 import {
   DATABASES_QUERY,
   type DatabaseFacts,
+  describeGaps,
   type Findings,
+  GAP_QUERIES,
   judgeFindings,
   type ListedName,
   PREFLIGHT_QUERIES,
@@ -63,6 +65,14 @@ export async function inspectDatabase(
     const problem = { error: errorName(error), cause: error.message };
     return { found: { ...found, problem }, warnings: unknownSize };
   }
+}
+
+/** What the dump of a database will lack without a word of pg_dump, as its own session tells it. */
+export async function inspectGaps(session: Session): Promise<string[]> {
+  return describeGaps({
+    unlogged: await session.query<ListedName>(GAP_QUERIES.unlogged()),
+    userMappings: await session.query<ListedName>(GAP_QUERIES.userMappings()),
+  });
 }
 
 async function askAll(session: Session, server: ServerFacts): Promise<Findings> {

@@ -17,13 +17,14 @@ import { errorName } from '#errors';
 import type { Deps } from '#runtime/ports.ts';
 import { launchForJob } from './launch-task.ts';
 import { loadJob, parseRecord } from './records.ts';
+import { sendAlert } from './send-alert.ts';
 import { toTheEnd } from './to-the-end.ts';
 
 /**
  * The chores that make silence loud, for one source. Each finds what it did an hour ago and does not
  * do it again. An alert is sent first and noted second: sent twice is better than never.
  */
-type Needs = Pick<Deps, 'clock' | 'objects' | 'tasks' | 'workflow' | 'alerts'>;
+type Needs = Pick<Deps, 'clock' | 'log' | 'objects' | 'tasks' | 'workflow' | 'alerts'>;
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -209,7 +210,7 @@ async function wasRunningAt(
 
 async function alertOnce(deps: Needs, marker: string, message: AlertMessage): Promise<boolean> {
   if (await deps.objects.head(marker)) return false;
-  await deps.alerts.publish(message);
+  await sendAlert(deps, message);
   await deps.objects.put(marker, stamp(deps, { subject: message.subject }));
   return true;
 }

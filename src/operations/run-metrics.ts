@@ -3,6 +3,7 @@ import { SourceExtent } from '#contracts/source-extent.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { NotifyEvent } from '#contracts/workflow.ts';
 import { metricsOfRun, runsToCompare } from '#domain/monitoring/run-metrics.ts';
+import { isPartOfSource } from '#domain/monitoring/run-part.ts';
 import { extentAfterRun } from '#domain/monitoring/source-extent.ts';
 import { runSummaryKey, sourceExtentKey } from '#domain/names.ts';
 import { errorName, UnknownSource } from '#errors';
@@ -37,7 +38,12 @@ export async function recordRun(
     const earlier =
       plan && before !== 'unknown' ? await earlierRuns(deps, summary, before, plan) : undefined;
     // Without what was before, nothing can be said about ratios; all else can.
-    const { databases, source: whole } = metricsOfRun(summary, earlier ?? [], earlier && plan);
+    const known =
+      before === 'unknown' ? undefined : before?.databases?.map(({ database }) => database);
+    const isPart = event.run !== undefined && isPartOfSource(event.run, plan, known);
+    const { databases, source: whole } = metricsOfRun(summary, earlier ?? [], earlier && plan, {
+      isPart,
+    });
     for (const [database, values] of databases) deps.metrics.record({ source, database }, values);
     deps.metrics.record({ source }, whole);
   });

@@ -4,8 +4,9 @@ import { type RunningProgram, startProgram } from '#adapters/programs.ts';
 import type { DataBlock, Manifest } from '#contracts/manifest.ts';
 import type { VerificationLevel } from '#contracts/verification.ts';
 import { BlockChecksums } from '#domain/archive/block-checksums.ts';
-import { tableCopies } from '#domain/archive/block-index.ts';
+import { type TableCopy, tableCopies } from '#domain/archive/block-index.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
+import { readableToc } from '#domain/archive/text-encoding.ts';
 import { parseToc, type Toc } from '#domain/archive/toc.ts';
 import { CopyTextCounter, type TableRows } from '#domain/copy-text.ts';
 import { combineCrc64Nvme, crc64Nvme, fromBase64, toBase64 } from '#domain/crc64-nvme.ts';
@@ -45,7 +46,7 @@ const ENVIRONMENT = { LC_ALL: 'C' };
  * So level `structure` reads no row: that the archive's data have their checksums it believes S3, which computed
  * them when it took the parts, and it would not notice a byte that was another since.
  *
- * Returns the rows by table (empty at level `structure`). Throws ObjectMissing, ObjectReplaced,
+ * Returns the rows by table, named as the database names it (empty at level `structure`). Throws ObjectMissing, ObjectReplaced,
  * SizeMismatch, ChecksumMismatch, ContentsMismatch, ArchiveCorrupt, ArchiveUnsupported.
  */
 export async function verifyArchive(
@@ -60,7 +61,10 @@ export async function verifyArchive(
   checkBlocks(manifest, toc);
   checkBlockChecksums(manifest, head);
   await checkGlobals(deps.objects, manifest);
-  if (level === 'full') return decode(deps, manifest, toc, pgRestore, signal);
+  if (level === 'full') {
+    const copies = tableCopies(toc, readableToc(head, toc));
+    return decode(deps, manifest, copies, pgRestore, signal);
+  }
   await probeBlocks(deps.objects, manifest, signal);
   return [];
 }
@@ -259,12 +263,12 @@ async function probeBlocks(
 async function decode(
   { objects }: Needs,
   manifest: Manifest,
-  toc: Toc,
+  copies: readonly TableCopy[],
   pgRestore: string,
   signal: AbortSignal,
 ): Promise<TableRows[]> {
   const { key, versionId } = manifest.objects.archive;
-  const counter = new CopyTextCounter(tableCopies(toc));
+  const counter = new CopyTextCounter(copies);
   const program = startProgram({
     path: pgRestore,
     args: ['--data-only', '--file=-'],

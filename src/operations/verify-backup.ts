@@ -34,6 +34,7 @@ import {
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
 import { loadJob, loadManifest, parseRecord } from './records.ts';
+import { sendAlert } from './send-alert.ts';
 import { verifyArchive } from './verify-archive.ts';
 
 type Needs = Pick<Deps, 'clock' | 'log' | 'objects' | 'clients' | 'workflow' | 'alerts'>;
@@ -232,7 +233,7 @@ async function finishQuarantine(
     // A delivery at the same time may have given the answer that closed the token just now.
     await deps.clock.sleep(MARKER_PATIENCE_MILLISECONDS);
     if (await deps.objects.head(marker)) return;
-    await deps.alerts.publish(quarantineAlert({ quarantine, executionArn: job?.executionArn }));
+    await sendAlert(deps, quarantineAlert({ quarantine, executionArn: job?.executionArn }));
   }
   await deps.objects.put(marker, JSON.stringify({ alertedAt: deps.clock.now().toISOString() }));
 }

@@ -34,5 +34,6 @@ export const LOG = {
   alertSent: 'alert sent',
   reconciled: 'reconciled',
   metricUnknown: 'metric unknown',
+  scheduleOff: 'schedule disabled or gone',
   reportWritten: 'report written',
 } as const;

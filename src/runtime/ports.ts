@@ -308,8 +308,8 @@ export interface Metrics {
 export interface Surroundings {
   /** AWS's: `eu-west-1`. */
   readonly region: string;
-  /** Of the source's backups; undefined: there is none. */
-  schedule(source: string): Promise<Answer<SchedulePosture | undefined>>;
+  /** One of the stage's, by its name; undefined: there is none. */
+  schedule(name: string): Promise<Answer<SchedulePosture | undefined>>;
   /** Manual snapshots of the account, in the region. */
   snapshotQuotas(): Promise<Answer<SnapshotQuotas>>;
 }

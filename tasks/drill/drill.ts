@@ -3,6 +3,7 @@ import { failsDrill } from '#domain/drill/findings.ts';
 import { drillKey } from '#domain/names.ts';
 import { checkServer } from '#operations/drill/check-server.ts';
 import { rehearseArchive } from '#operations/drill/rehearse-archive.ts';
+import type { TellProgress } from '#operations/task-progress.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
 
@@ -10,6 +11,8 @@ export interface DrillOptions {
   readonly order: DrillOrder;
   readonly signal: AbortSignal;
   readonly progressSeconds: number;
+  /** Told where the drill is. */
+  readonly tell?: TellProgress;
 }
 
 /**
@@ -18,7 +21,7 @@ export interface DrillOptions {
  */
 export async function drill(
   deps: Deps,
-  { order, signal, progressSeconds }: DrillOptions,
+  { order, signal, progressSeconds, tell = () => {} }: DrillOptions,
 ): Promise<{ drilled: DrilledDatabase[] }> {
   const { subject } = order;
   const drilled: DrilledDatabase[] = [];
@@ -43,10 +46,10 @@ export async function drill(
     });
   };
   if (subject.type === 'server') {
-    await checkServer(deps, { order, server: subject, signal, onReport });
+    await checkServer(deps, { order, server: subject, signal, tell, onReport });
   } else {
     const { restore } = subject;
-    await onReport(await rehearseArchive(deps, { order, restore, signal, progressSeconds }));
+    await onReport(await rehearseArchive(deps, { order, restore, signal, progressSeconds, tell }));
   }
   return { drilled };
 }

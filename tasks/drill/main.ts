@@ -1,6 +1,7 @@
 import { DrillOrder } from '#contracts/drill.ts';
-import { parseDrillKey } from '#domain/names.ts';
+import { parseDrillKey, runIdOfExecution } from '#domain/names.ts';
 import { parseRecord } from '#operations/records.ts';
+import { withTaskProgress } from '#operations/task-progress.ts';
 import { readVariable } from '#runtime/environment.ts';
 import { runTask } from '../run-task.ts';
 import { drill } from './drill.ts';
@@ -15,7 +16,18 @@ const exitCode = await runTask<DrillOrder>({
   fields: ({ drill: { source, drillId } }) => ({ source, drillId }),
   async work(order, deps, signal) {
     const progressSeconds = readVariable('HOLDFAST_PROGRESS_SECONDS', process.env);
-    const result = await drill(deps, { order, signal, progressSeconds });
+    const { subject } = order;
+    const { source, executionArn } = order.drill;
+    const progress = {
+      task: 'drill' as const,
+      source,
+      runId: runIdOfExecution(executionArn),
+      database: subject.type === 'server' ? subject.identifier : subject.restore.target.database,
+      everySeconds: progressSeconds,
+    };
+    const result = await withTaskProgress(deps, progress, (tell) =>
+      drill(deps, { order, signal, progressSeconds, tell }),
+    );
     await deps.workflow.succeed(order.taskToken, result);
   },
 });

@@ -4,11 +4,14 @@ import type { DumpJob } from '#contracts/job.ts';
 import type { DataBlock, Manifest, StoredObject } from '#contracts/manifest.ts';
 import { TAG_KIND, TAG_STATE } from '#contracts/verification.ts';
 import { tableRanges } from '#domain/archive/block-index.ts';
+import { readableToc } from '#domain/archive/text-encoding.ts';
 import { chooseClientMajor } from '#domain/client-choice.ts';
 import { type BackupFile, backupKey } from '#domain/names.ts';
 import { classifyClientFailure } from '#domain/pg-errors.ts';
 import { ArchiveCorrupt, AuthenticationFailed, DumpFailed } from '#errors';
+import { inspectGaps } from '#operations/inspect-databases.ts';
 import { manifestDigest } from '#operations/records.ts';
+import type { TellProgress } from '#operations/task-progress.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { ClientEnvironment, Deps, PutResult, Session } from '#runtime/ports.ts';
 import { TOOL_VERSION } from '#runtime/version.ts';
@@ -21,6 +24,8 @@ export interface DumpOptions {
   readonly signal: AbortSignal;
   readonly uploadMemoryBytes: number;
   readonly progressSeconds: number;
+  /** Told where the dump is. */
+  readonly tell?: TellProgress;
 }
 
 /** Archive compresses to less than half of what the server counts, indexes and bloat included. */
@@ -43,8 +48,10 @@ export async function dumpDatabase(deps: Needs, options: DumpOptions): Promise<M
   const session = await deps.databases.connect(job.connection, job.database);
   try {
     const server = await openSnapshot(session);
+    options.tell?.({ phase: 'pre-data' });
     deps.log.info(LOG.dumpStarted, { database: job.database, major, lsn: server.lsn });
 
+    const gaps = await inspectGaps(session);
     const globals = await dumpGlobals(deps, options, major);
     const dumped = await dumpArchive(deps, options, major, server.snapshotId);
     const { archive, archiveObject, clientVersion, warnings } = dumped;
@@ -83,7 +90,7 @@ export async function dumpDatabase(deps: Needs, options: DumpOptions): Promise<M
         tocEntries: archive.index.entries.length,
         blocks: describeBlocks(archive),
       },
-      warnings: [...globals.warnings, ...warnings],
+      warnings: [...gaps, ...globals.warnings, ...warnings],
     };
     const manifest = { ...content, sha256: manifestDigest(content) };
     // Last, and only while the run still waits: from here on the backup exists.
@@ -217,7 +224,7 @@ async function dumpArchive(
         upload,
         estimatedBytes: job.estimatedBytes * ARCHIVE_SHARE,
         memoryBytes: options.uploadMemoryBytes,
-        onProgress: progressLog(deps, job.database, options.progressSeconds),
+        onProgress: progressLog(deps, job.database, options),
       });
       const end = await program.ended;
       requireSuccess('pg_dump', end, signal);
@@ -295,8 +302,11 @@ function stored(key: string, sizeBytes: number, put: PutResult): StoredObject {
   };
 }
 
-function describeBlocks({ index, blocks }: StreamedArchive): DataBlock[] {
-  const tables = new Map(tableRanges(index).map((range) => [range.dumpId, range]));
+/** Tables are named as the database names them, in whatever encoding it is. */
+function describeBlocks({ head, index, blocks }: StreamedArchive): DataBlock[] {
+  const { entries } = readableToc(head);
+  const ranges = tableRanges({ entries, blocks: index.blocks });
+  const tables = new Map(ranges.map((range) => [range.dumpId, range]));
   return blocks.map(({ dumpId, kind, offset, lengthBytes, crc64nvme }) => {
     const named = tables.get(dumpId);
     return {
@@ -311,14 +321,20 @@ function describeBlocks({ index, blocks }: StreamedArchive): DataBlock[] {
 }
 
 /** Logs progress at most every so many seconds: tables done of all, bytes, bytes a second. */
-function progressLog(deps: Pick<Deps, 'clock' | 'log'>, database: string, everySeconds: number) {
+function progressLog(
+  deps: Pick<Deps, 'clock' | 'log'>,
+  database: string,
+  { progressSeconds, tell }: DumpOptions,
+) {
   const began = deps.clock.now().getTime();
   let lastLogged = 0;
   let tablesDone = 0;
   return (progress: { bytes: number; block?: { kind: string }; tables: number }) => {
     if (progress.block?.kind === 'table') tablesDone++;
+    const { bytes, tables: total } = progress;
+    tell?.({ phase: 'data', done: tablesDone, total, unit: 'tables', bytes });
     const elapsed = (deps.clock.now().getTime() - began) / 1000;
-    if (elapsed - lastLogged < everySeconds) return;
+    if (elapsed - lastLogged < progressSeconds) return;
     lastLogged = elapsed;
     deps.log.info(LOG.dumpProgress, {
       database,

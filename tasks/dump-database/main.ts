@@ -1,3 +1,4 @@
+import { withTaskProgress } from '#operations/task-progress.ts';
 import { readVariable } from '#runtime/environment.ts';
 import { LOG } from '#runtime/log-events.ts';
 import { backupJob } from '../backup-job.ts';
@@ -9,12 +10,14 @@ const MIB = 1024 * 1024;
 process.exitCode = await runTask({
   ...backupJob,
   async work(job, deps, signal) {
-    const manifest = await dumpDatabase(deps, {
-      job,
-      signal,
-      uploadMemoryBytes: readVariable('HOLDFAST_UPLOAD_MEMORY_MIB', process.env) * MIB,
-      progressSeconds: readVariable('HOLDFAST_PROGRESS_SECONDS', process.env),
-    });
+    const uploadMemoryBytes = readVariable('HOLDFAST_UPLOAD_MEMORY_MIB', process.env) * MIB;
+    const progressSeconds = readVariable('HOLDFAST_PROGRESS_SECONDS', process.env);
+    const { source, runId, database } = job;
+    const manifest = await withTaskProgress(
+      deps,
+      { task: 'dump', source, runId, database, everySeconds: progressSeconds },
+      (tell) => dumpDatabase(deps, { job, signal, uploadMemoryBytes, progressSeconds, tell }),
+    );
     deps.log.info(LOG.dumpFinished, {
       database: manifest.database,
       backupId: manifest.backupId,

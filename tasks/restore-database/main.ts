@@ -1,6 +1,7 @@
 import { RestoreOrder } from '#contracts/restore.ts';
-import { parseRestoreKey } from '#domain/names.ts';
+import { parseRestoreKey, runIdOfExecution } from '#domain/names.ts';
 import { parseRecord } from '#operations/records.ts';
+import { withTaskProgress } from '#operations/task-progress.ts';
 import { readVariable } from '#runtime/environment.ts';
 import { LOG } from '#runtime/log-events.ts';
 import { runTask } from '../run-task.ts';
@@ -15,11 +16,18 @@ const exitCode = await runTask<RestoreOrder>({
   token: ({ taskToken, heartbeatSeconds }) => ({ taskToken, heartbeatSeconds }),
   fields: ({ restore }) => ({ source: restore.source, restoreId: restore.restoreId }),
   async work(order, deps, signal) {
-    const restored = await restoreDatabase(deps, {
-      order,
-      signal,
-      progressSeconds: readVariable('HOLDFAST_PROGRESS_SECONDS', process.env),
-    });
+    const progressSeconds = readVariable('HOLDFAST_PROGRESS_SECONDS', process.env);
+    const { source, executionArn, target } = order.restore;
+    const progress = {
+      task: 'restore' as const,
+      source,
+      runId: runIdOfExecution(executionArn),
+      database: target.database,
+      everySeconds: progressSeconds,
+    };
+    const restored = await withTaskProgress(deps, progress, (tell) =>
+      restoreDatabase(deps, { order, signal, progressSeconds, tell }),
+    );
     await deps.workflow.succeed(order.taskToken, restored);
     deps.log.info(LOG.restoreFinished, { ...restored });
   },

@@ -9,8 +9,11 @@ import type { Connection } from '#contracts/source-plan.ts';
 import { replacedDatabaseName, restoreKey } from '#domain/names.ts';
 import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
 import { archiveRoles } from '#domain/restore/archive-roles.ts';
+import { backupGaps } from '#domain/restore/backup-gaps.ts';
+import { doubtWords } from '#domain/restore/doubt-words.ts';
 import { chooseRestoreMajor } from '#domain/restore/restore-client.ts';
 import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
+import { asTargetFull } from '#domain/restore/target-full.ts';
 import { errorName, RestoreMismatch } from '#errors';
 import { checkRestored } from '#operations/restore/check-restored.ts';
 import { cleanUpTarget } from '#operations/restore/clean-up-target.ts';
@@ -28,9 +31,14 @@ import { globalsOf, type Proof, readProof } from '#operations/restore/read-proof
 import { restoreArchive } from '#operations/restore/restore-archive.ts';
 import { requireRoles } from '#operations/restore/restore-roles.ts';
 import { swapDatabase } from '#operations/restore/swap-database.ts';
+import { sweepLeftovers } from '#operations/restore/sweep-leftovers.ts';
 import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
+import type { TellProgress } from '#operations/task-progress.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Deps } from '#runtime/ports.ts';
+
+/** Dropping a database takes seconds; whoever waits for the restore should not wait for somebody's lock. */
+const SWEEP_SECONDS = 120;
 
 type Needs = Pick<Deps, 'clock' | 'log' | 'objects' | 'databases' | 'clients'>;
 
@@ -38,6 +46,8 @@ export interface RestoreOptions {
   readonly order: RestoreOrder;
   readonly signal: AbortSignal;
   readonly progressSeconds: number;
+  /** Told where the restore is. */
+  readonly tell?: TellProgress;
 }
 
 /**
@@ -49,13 +59,17 @@ export interface RestoreOptions {
  */
 export async function restoreDatabase(
   deps: Needs,
-  { order, signal, progressSeconds }: RestoreOptions,
+  { order, signal, progressSeconds, tell = () => {} }: RestoreOptions,
 ): Promise<RestoredDatabase> {
   const { restore, connection } = order;
   const began = deps.clock.now().getTime();
-  const phases = new PhaseTimes<RestorePhase>(deps);
+  const phases = new PhaseTimes<RestorePhase>(deps, (phase) => tell({ phase }));
   const proof = await readProof(deps, restore);
   const access = await openArchive(deps, { archive: restore.archive, signal, ...proof });
+  // First, as it makes room, and frees a target of the same name.
+  const enough = AbortSignal.any([signal, AbortSignal.timeout(SWEEP_SECONDS * 1000)]);
+  const swept = await sweepLeftovers(deps, connection, restore, enough);
+  signal.throwIfAborted();
   const present = await presentInTarget(deps, connection, restore);
   const selected = requireSelection(access.head, access.toc, restore.selection, present);
   deps.log.info(LOG.restoreStarted, {
@@ -79,7 +93,7 @@ export async function restoreDatabase(
   try {
     const report = await restoreAndCheck(
       deps,
-      { order, signal, progressSeconds, access, selected, request, phases },
+      { order, signal, progressSeconds, tell, access, selected, request, phases, swept },
       proof,
     );
     const reportKey = restoreKey(restore, 'report.json');
@@ -96,20 +110,23 @@ export async function restoreDatabase(
     };
   } catch (error) {
     await takeBack(deps, restore, connection);
-    throw error;
+    throw asTargetFull(error);
   }
 }
 
 interface Work extends RestoreOptions {
+  readonly tell: TellProgress;
   readonly access: ArchiveAccess;
   readonly selected: SelectedEntries;
   readonly request: TargetRequest;
   readonly phases: PhaseTimes<RestorePhase>;
+  /** What became of what earlier restores had left. */
+  readonly swept: readonly string[];
 }
 
 async function restoreAndCheck(
   deps: Needs,
-  { order, signal, progressSeconds, access, selected, request, phases }: Work,
+  { order, signal, progressSeconds, tell, access, selected, request, phases, swept }: Work,
   proof: Proof,
 ): Promise<RestoreReport> {
   const { restore, connection } = order;
@@ -138,6 +155,7 @@ async function restoreAndCheck(
   const loadOrder = dataOnly
     ? await planLoadOrder(deps, { ...request, ids: selected.ids })
     : { replica: false, levels: undefined, warnings: [] };
+  const logProgress = progressLog(deps, restore, progressSeconds);
   const done = await restoreArchive(deps, {
     access,
     ids: selected.ids,
@@ -150,8 +168,14 @@ async function restoreAndCheck(
     replica: loadOrder.replica,
     dataLevels: loadOrder.levels,
     signal,
-    onPhase: (phase) => deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase }),
-    onProgress: progressLog(deps, restore, progressSeconds),
+    onPhase(phase) {
+      deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase });
+      tell({ phase });
+    },
+    onProgress(progress) {
+      logProgress(progress);
+      tell(progress);
+    },
   });
   phases.add(...done.phases);
   signal.throwIfAborted();
@@ -183,7 +207,9 @@ async function restoreAndCheck(
     createdRoles: [...roles.created],
     checks,
     warnings: [
-      ...(done.checksum === 'not-whole' ? [UNCOMPARED] : []),
+      ...swept,
+      ...(done.checksum === 'not-whole' ? [uncompared(restore)] : []),
+      ...backupGaps(proof.manifest, restore.selection),
       ...selected.warnings,
       ...roles.warnings,
       ...prepared.warnings,
@@ -228,14 +254,27 @@ async function restoreAndCheck(
  * The manifest has no checksums of tables, as older versions wrote it, or there is none: damage since the
  * verification would show only where pg_restore cannot read the data, or in row counts.
  */
-const UNCOMPARED =
-  'only a part of the archive was read, so that its checksum could not be compared; `holdfast verify` compares it';
+function uncompared({ backup }: PlannedRestore): string {
+  return backup
+    ? 'only a part of the archive was read, so that its checksum could not be compared; `holdfast verify` compares it'
+    : 'only a part of the archive was read, and no manifest says what the checksums of its tables should be: damaged data show only where pg_restore cannot read them';
+}
 
 async function takeBack(deps: Needs, restore: PlannedRestore, connection: Connection) {
   const { restoreId, target, keepOnFailure } = restore;
   try {
     const cleanUp = await cleanUpTarget(deps, { connection, restoreId, target, keepOnFailure });
     deps.log.warn(LOG.restoreCleanedUp, { restoreId, ...cleanUp });
+    // A database that was dropped is not there; of one that is as it was, nobody could tell later.
+    if (cleanUp.status === 'emptied') {
+      await deps.objects.put(
+        restoreKey(restore, 'clean-up.json'),
+        JSON.stringify(cleanUp, null, 1),
+        {
+          contentType: 'application/json',
+        },
+      );
+    }
   } catch (error) {
     // Clean Up Restore tries again, and says what is left if it cannot either.
     deps.log.warn(LOG.failed, { restoreId, while: 'cleaning up', error: errorName(error) });
@@ -252,8 +291,11 @@ async function writeReport(
   });
 }
 
-function originOf({ source, backup, archive }: PlannedRestore): string {
-  return backup ? `${source}/${backup.database} ${backup.backupId}` : archive.key;
+/** A week later a comment is all that somebody sees. */
+function originOf(restore: PlannedRestore): string {
+  const { source, backup, archive } = restore;
+  const origin = backup ? `${source}/${backup.database} ${backup.backupId}` : archive.key;
+  return `${origin}${doubtWords(restore)}`;
 }
 
 function without(ids: ReadonlySet<number>, leftOut: ReadonlySet<number>): ReadonlySet<number> {

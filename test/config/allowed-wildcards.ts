@@ -49,11 +49,12 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   folder('jobs/*', [...READ, 's3:PutObject', 's3:DeleteObject'], 'one job record a dump'),
   folder('runs/*', [...READ, 's3:PutObject'], "runs' locks, plans and summaries"),
   folder('drills/*', READ, 'records of drills'),
+  folder('runs/*/extent.json', READ, 'how far the backups of a source reach'),
   folder('runs/*/report.html', ['s3:PutObject'], 'the report as a run left it'),
   folder('drills/*/report.html', ['s3:PutObject'], 'the report as a drill left it'),
   folder('alerts/*', [...READ, 's3:PutObject'], 'markers of alerts that must not repeat'),
   folder('restores/*', [...READ, 's3:PutObject'], 'orders, retrievals and reports of restores'),
-  ...['order.json', 'report.json', 'restore.json', 'server.json'].map((file) =>
+  ...['order.json', 'report.json', 'clean-up.json', 'restore.json', 'server.json'].map((file) =>
     folder(`restores/*/${file}`, ['s3:PutObject'], 'what one step of a restore writes'),
   ),
   folder('drills/*', READ, 'orders, reports and records of drills'),
@@ -73,7 +74,8 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   {
     resource: 'scheduler:schedule/holdfast-STAGE/*',
     actions: ['scheduler:GetSchedule'],
-    reason: 'one schedule a source, and sources are added without a deployment',
+    reason:
+      'schedules of backups and of drills of each source, and sources are added without a deployment',
   },
   {
     resource: 'ssm:parameter/holdfast/STAGE/sources/*',
@@ -197,7 +199,12 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
   {
     resource: 'kms:key/*',
     actions: ['kms:DescribeKey'],
-    reason: 'the key of the secret that RDS makes; only through RDS (a condition)',
+    reason: 'the key of a server, or of the secret that RDS makes; only through AWS (a condition)',
+  },
+  {
+    resource: 'kms:key/*',
+    actions: ['kms:CreateGrant'],
+    reason: 'a server may have any key; only grants to AWS for itself (a condition)',
   },
 
   // Calls for which IAM knows no resource.

@@ -16,6 +16,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   tasks: ['@aws-sdk/client-ecs'],
   workflow: ['@aws-sdk/client-sfn'],
   alerts: ['@aws-sdk/client-sns'],
+  surroundings: ['@aws-sdk/client-rds', '@aws-sdk/client-scheduler'],
   databases: ['@aws-sdk/client-secrets-manager', '@aws-sdk/rds-signer', 'pg'],
 };
 

@@ -188,18 +188,23 @@ describe('the dashboard', () => {
 });
 
 describe('the alarms of a stage', () => {
-  it('stand on metrics as they are recorded, and call when they are bad and when they are well', () => {
+  it('stand on metrics as they are recorded, and call when they are bad and when they are well, or never', () => {
     const resources = Object.values(alarms(example, alarmContext)) as {
       Properties: Record<string, unknown>;
     }[];
+    const definitions = deployedAlarms(example, alarmContext);
     expect(resources.length).toBeGreaterThan(example.length * 5);
     const names = resources.map(({ Properties }) => Properties['AlarmName']);
     expect(new Set(names).size).toBe(names.length);
-    for (const { Properties } of resources) {
+    for (const [index, { Properties }] of resources.entries()) {
+      const actionsOf = (state: 'ALARM' | 'OK') =>
+        definitions[index]?.calls.includes(state) ? [{ Ref: 'AlertTopic' }] : undefined;
+      expect([Properties['AlarmActions'], Properties['OKActions']]).toEqual([
+        actionsOf('ALARM'),
+        actionsOf('OK'),
+      ]);
       expect(Properties).toMatchObject({
         ActionsEnabled: true,
-        AlarmActions: [{ Ref: 'AlertTopic' }],
-        OKActions: [{ Ref: 'AlertTopic' }],
         Namespace: 'Holdfast',
         Dimensions: [
           { Name: 'service', Value: 'holdfast' },

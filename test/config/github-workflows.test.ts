@@ -117,7 +117,7 @@ describe.each(workflows)('$name', ({ file, text, workflow }) => {
 
   it('has scripts that bash can read', () => {
     const unread = runsOf(workflow).flatMap((input) => {
-      const { stderr } = spawnSync('bash', ['-n'], { input, encoding: 'utf8', timeout: 10_000 });
+      const { stderr } = spawnSync('bash', ['-n'], { input, encoding: 'utf8', timeout: 120_000 });
       return stderr === '' ? [] : [stderr];
     });
     expect(unread).toEqual([]);
@@ -256,7 +256,7 @@ function follow(script: string, environment: Record<string, string>, directory: 
     cwd: directory,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000,
   });
 }
 

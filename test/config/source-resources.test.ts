@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { planSchedules } from '#domain/monitoring/plan-schedules.ts';
 import { makePlan } from '#test/fakes.ts';
 import { alarms } from '../../resources/alarms.ts';
 import { sources } from '../../resources/from-plan.ts';
@@ -25,6 +26,13 @@ describe('the resources of a source', () => {
       'schedule',
       'alarm',
       'drill',
+      'db-1',
+      'db1',
+      'db-x1',
+      'db-x-1',
+      'x',
+      'x-x',
+      'xx',
     ];
     const plans = names.map((source) => makePlan({ source }));
     const made = [
@@ -35,5 +43,23 @@ describe('the resources of a source', () => {
     expect(fixed.size).toBeGreaterThan(50);
     expect(new Set(made).size).toBe(made.length);
     expect(made.filter((id) => fixed.has(id))).toEqual([]);
+  });
+
+  it('are the schedules that the heartbeat asks for, by their names', () => {
+    const { schedule: _, ...unscheduled } = makePlan();
+    const plans = [makePlan(), unscheduled, makePlan({ kinds: ['snapshot'] })].flatMap((plan) => [
+      plan,
+      { ...plan, drill: { ...plan.drill, schedule: 'none' as const } },
+    ]);
+    const deployed = plans.map((plan) =>
+      Object.values(sources([plan], { stage: 'test', state: 'ENABLED' })).flatMap((resource) => {
+        const { Type, Properties } = resource as { Type: string; Properties: { Name: string } };
+        return Type === 'AWS::Scheduler::Schedule' ? [Properties.Name] : [];
+      }),
+    );
+
+    expect(plans.map((plan) => planSchedules(plan).map(({ name }) => name))).toEqual(deployed);
+    expect(deployed[0]).toEqual(['orders', 'orders.drill']);
+    expect(deployed[3]).toEqual([]);
   });
 });

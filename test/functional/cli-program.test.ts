@@ -241,14 +241,14 @@ describe('completion', () => {
   async function complete(...words: string[]): Promise<string[]> {
     const program = `${await scriptOf('bash')}
       COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const options = { encoding: 'utf8', timeout: 10_000 } as const;
+    const options = { encoding: 'utf8', timeout: 120_000 } as const;
     const printed = execFileSync('bash', ['-c', program, 'bash', ...words], options);
     return printed.split('\n').filter((line) => line !== '');
   }
 
   it('is registered in bash', async () => {
     const program = `${await scriptOf('bash')}\ncomplete -p holdfast`;
-    const printed = execFileSync('bash', ['-c', program], { encoding: 'utf8', timeout: 10_000 });
+    const printed = execFileSync('bash', ['-c', program], { encoding: 'utf8', timeout: 120_000 });
     expect(printed).toBe('complete -F _holdfast holdfast\n');
   });
 

@@ -1,4 +1,16 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,6 +27,8 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 function depsWithBackup() {
   const deps = makeCliDeps();
+  const enabled = { enabled: true, expression: 'rate(1 day)', timezone: 'UTC' };
+  deps.surroundings.schedules.set('orders', { known: true, fact: enabled });
   seedBackup(deps.objects, { backupId: backupIdAt('2026-11-20T02:00:00Z') });
   return deps;
 }
@@ -44,6 +58,44 @@ describe('holdfast report', () => {
         { level: 'amber', source: 'orders', toDo: expect.stringContaining('holdfast drill') },
       ],
     });
+  });
+
+  it('leaves nobody who could read an older file able to read the new one', async () => {
+    const file = join(directory, 'older.html');
+    const link = join(directory, 'link.html');
+    await writeFile(file, 'old', { mode: 0o644 });
+    await chmod(file, 0o644);
+    await symlink('older.html', link);
+    const reader = await open(file);
+    const { exitCode } = await runCommand(['report', '--out', link], { deps: depsWithBackup() });
+    expect(exitCode).toBe(0);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readFile(link, 'utf8')).toContain('<h1>Holdfast backup report</h1>');
+    // Who had it open has the old one.
+    expect(await reader.readFile('utf8')).toBe('old');
+    await reader.close();
+    expect((await readdir(directory)).filter((name) => name.endsWith('.new'))).toEqual([]);
+  });
+
+  it('leaves the older file, and nothing else, where the new one cannot be written whole', async () => {
+    const folder = join(directory, 'taken.html');
+    await mkdir(folder);
+    const before = await readdir(directory);
+    const { exitCode, stderr } = await runCommand(['report', '--out', folder], {
+      deps: depsWithBackup(),
+    });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`${folder} cannot be written (EISDIR)`);
+    expect(await readdir(directory)).toEqual(before);
+  });
+
+  it('writes into what is no file, as it is', async () => {
+    const { exitCode } = await runCommand(['report', '--out', '/dev/null'], {
+      deps: depsWithBackup(),
+    });
+    expect(exitCode).toBe(0);
+    expect((await stat('/dev/null')).isCharacterDevice()).toBe(true);
   });
 
   it('says which file cannot be written', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceExtent } from '#contracts/source-extent.ts';
-import { backupKey, drillRecordKey, sourceExtentKey } from '#domain/names.ts';
+import { backupKey, drillRecordKey, runSummaryKey, sourceExtentKey } from '#domain/names.ts';
 import { InvalidPlan, Throttled } from '#errors';
 import { reconcile } from '#functions/reconcile.ts';
 import {
@@ -9,13 +9,19 @@ import {
   makeDeps,
   makePlan,
   makePlans,
+  makeSnapshotState,
   seedBackup,
 } from '#test/fakes.ts';
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
 const SEEN = 'alerts/orders/first-seen.json';
+const EXTENT = 'runs/orders/extent.json';
 const quiet = () => makeDeps({ plans: makePlans([{ ...makePlan(), schedule: undefined }]) });
+const scheduled = (enabled: boolean) =>
+  ({ known: true, fact: { enabled, expression: '', timezone: 'UTC' } }) as const;
+const GONE = { known: true, fact: undefined } as const;
+const DENIED = { known: false, reason: 'denied', action: 'a:B', detail: 'no' } as const;
 const backupAt = (time: string, database = 'shop') => ({ database, backupId: backupIdAt(time) });
 
 /** What one heartbeat records of the source, or of one of its databases. */
@@ -157,25 +163,55 @@ describe('what is stored', () => {
 
 describe('what backups depend on', () => {
   it.each([
-    ['enabled', { known: true, fact: { enabled: true, expression: '', timezone: 'UTC' } }, 1],
-    ['disabled', { known: true, fact: { enabled: false, expression: '', timezone: 'UTC' } }, 0],
-    ['gone', { known: true, fact: undefined }, 0],
-  ] as const)('has a schedule that is %s', async (_, answer, expected) => {
+    ['both are enabled', scheduled(true), scheduled(true), 1],
+    ['that of backups is disabled', scheduled(false), scheduled(true), 0],
+    ['that of backups is gone', GONE, scheduled(true), 0],
+    ['that of drills is disabled', scheduled(true), scheduled(false), 0],
+    ['that of drills is gone', scheduled(true), GONE, 0],
+    ['one is off and nobody may ask about the other', DENIED, scheduled(false), 0],
+    ['one is on and nobody may ask about the other', scheduled(true), DENIED, undefined],
+  ] as const)('are schedules: %s', async (_, ofBackups, ofDrills, expected) => {
     const deps = makeDeps();
-    deps.surroundings.schedules.set('orders', answer);
-    expect(await beat(deps)).toMatchObject({ ScheduleEnabled: expected });
+    deps.surroundings.schedules.set('orders', ofBackups);
+    deps.surroundings.schedules.set('orders.drill', ofDrills);
+    expect((await beat(deps))['ScheduleEnabled']).toBe(expected);
+  });
+
+  it('are the schedules that the plan wants, and no other', async () => {
+    const plan = makePlan();
+    const byHand = { ...plan, drill: { ...plan.drill, schedule: 'none' as const } };
+    const backupsAlone = makeDeps({ plans: makePlans([byHand]) });
+    backupsAlone.surroundings.schedules.set('orders', scheduled(true));
+    expect(await beat(backupsAlone)).toMatchObject({ ScheduleEnabled: 1 });
+    const drillsAlone = quiet();
+    drillsAlone.surroundings.schedules.set('orders.drill', scheduled(true));
+    expect(await beat(drillsAlone)).toMatchObject({ ScheduleEnabled: 1 });
+  });
+
+  it('name the schedule that is off in the log', async () => {
+    const deps = makeDeps();
+    deps.surroundings.schedules.set('orders', scheduled(true));
+    deps.surroundings.schedules.set('orders.drill', scheduled(false));
+    await beat(deps);
+    deps.surroundings.schedules.set('orders', GONE);
+    deps.surroundings.schedules.set('orders.drill', scheduled(true));
+    await beat(deps);
+    expect(deps.log.of('schedule disabled or gone').map(({ fields }) => fields)).toEqual([
+      { source: 'orders', starts: 'drills', schedule: 'orders.drill', found: 'disabled' },
+      { source: 'orders', starts: 'backups', schedule: 'orders', found: 'gone' },
+    ]);
   });
 
   it('is not known where nobody may ask, and keeps nothing else back', async () => {
     const deps = makeDeps();
-    const denied = { known: false, reason: 'denied', action: 'a:B', detail: 'no' } as const;
-    deps.surroundings.schedules.set('orders', denied);
-    deps.surroundings.quotas = denied;
+    deps.surroundings.schedules.set('orders', DENIED);
+    deps.surroundings.schedules.set('orders.drill', DENIED);
+    deps.surroundings.quotas = DENIED;
     const values = await beat(deps);
     expect(values).not.toHaveProperty('ScheduleEnabled');
     expect(values).not.toHaveProperty('SnapshotQuotaUsed');
     expect(values).toMatchObject({ BackupAge: 0, StoredBytes: 0 });
-    expect(deps.log.of('metric unknown')).toHaveLength(2);
+    expect(deps.log.of('metric unknown')).toHaveLength(3);
   });
 
   it('has the quota that the snapshots of the engine fall under', async () => {
@@ -190,7 +226,10 @@ describe('what backups depend on', () => {
   });
 
   it('is not asked of a source that has no schedule and no snapshots', async () => {
-    const plan = { ...makePlan({ kinds: ['logical'] }), schedule: undefined };
+    const plan = {
+      ...makePlan({ kinds: ['logical'], drill: { schedule: 'none' } }),
+      schedule: undefined,
+    };
     const deps = makeDeps({ plans: makePlans([plan]) });
     deps.surroundings.schedule = deps.surroundings.snapshotQuotas = async () => {
       throw new Error('nobody should ask');
@@ -199,14 +238,96 @@ describe('what backups depend on', () => {
   });
 });
 
+const GARBAGE = ['{', '', '[]', 'null', '{"since":"soon"}', '{"version":2,"databases":"shop"}'];
+/** What the log says of a record that was broken. */
+const told = (deps: FakeDeps, key: string) =>
+  deps.log
+    .of('failed')
+    .filter(({ fields }) => fields['key'] === key)
+    .map(({ level, fields }) => [level, fields['source'], fields['error']]);
+
+describe.each(GARBAGE)('a record that is broken: %s', (garbage) => {
+  it('of what there is to back up, leaves the ages of what is in the bucket', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-20T01:00:00Z'));
+    seedBackup(deps.objects, backupAt('2026-11-19T03:00:00Z', 'audit'));
+    await deps.objects.put(EXTENT, garbage);
+    expect(await beat(deps)).toMatchObject({ BackupAge: DAY });
+    expect(await beat(deps, 'shop')).toEqual({ BackupAge: 2 * HOUR });
+    expect(told(deps, EXTENT)[0]).toEqual(['error', 'orders', 'InvalidEnvironment']);
+    // Notify alone writes it.
+    expect(deps.objects.text(EXTENT)).toBe(garbage);
+  });
+
+  it('of when the source was first seen, is written anew with its oldest trace', async () => {
+    const deps = makeDeps();
+    // The day it came: its schedule was noted then as well.
+    await beat(deps);
+    deps.clock.advance(5 * DAY * 1000);
+    await deps.objects.put(SEEN, garbage);
+    deps.clock.advance(HOUR * 1000);
+    expect(await beat(deps)).toMatchObject({
+      BackupAge: 5 * DAY + HOUR,
+      DrillAge: 5 * DAY + HOUR,
+    });
+    expect(deps.objects.json(SEEN)).toEqual({ since: '2026-11-20T03:00:00.000Z' });
+    deps.clock.advance(HOUR * 1000);
+    expect(await beat(deps)).toMatchObject({ BackupAge: 5 * DAY + 2 * HOUR });
+    expect(told(deps, SEEN)).toEqual([['error', 'orders', 'InvalidEnvironment']]);
+  });
+});
+
+describe('a record that is broken', () => {
+  it('of what there is to back up, leaves the age of the snapshot of the last run that made one', async () => {
+    const plan = { ...makePlan({ kinds: ['snapshot'] }), schedule: undefined };
+    const deps = makeDeps({ plans: makePlans([plan]) });
+    const skipped = { status: 'skipped' };
+    const taken = (startedAt: string) => ({
+      status: 'available',
+      snapshot: makeSnapshotState({ startedAt }),
+    });
+    const summarized = (runId: string, endedAt: string, snapshot: object) =>
+      deps.objects.seed(runSummaryKey('orders', runId), { snapshot }, new Date(endedAt));
+    summarized('z', '2026-11-17T03:10:00Z', taken('2026-11-17T03:00:00.000Z'));
+    summarized('a', '2026-11-18T03:10:00Z', taken('2026-11-18T03:00:00.000Z'));
+    summarized('m', '2026-11-19T03:10:00Z', skipped);
+    deps.objects.seed(runSummaryKey('orders', 'b'), '{', new Date('2026-11-19T04:00:00Z'));
+    await deps.objects.put(EXTENT, '{');
+    expect(await beat(deps)).toMatchObject({ BackupAge: 2 * DAY });
+  });
+
+  it('of when the source was first seen, does not make it younger than its backups', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-01T03:00:00Z'));
+    await deps.objects.put(SEEN, '{');
+    expect(await beat(deps)).toMatchObject({ DrillAge: 19 * DAY });
+  });
+
+  it('in the words of a later version, counts for what it says of ages', async () => {
+    const deps = quiet();
+    seedBackup(deps.objects, backupAt('2026-11-20T01:00:00Z'));
+    seedBackup(deps.objects, backupAt('2026-10-01T00:00:00Z', 'dropped'));
+    seedExtent(deps, ['shop'], { version: 2, more: true } as object);
+    expect(await beat(deps)).toMatchObject({ BackupAge: 2 * HOUR });
+  });
+});
+
 describe('a heartbeat that finds something broken', () => {
   it('records what it can, does the other chores, and fails loudly', async () => {
     const deps = quiet();
+    deps.surroundings.schedules.set('orders.drill', scheduled(true));
     seedBackup(deps.objects, backupAt('2026-11-19T03:00:00Z'));
-    await deps.objects.put(sourceExtentKey('orders'), '{');
-    await expect(reconcile({}, deps)).rejects.toThrow('extent.json');
+    deps.objects.fault = (operation, key) => {
+      if (operation === 'get' && key === EXTENT) throw new Throttled('slow down');
+    };
+    await expect(reconcile({}, deps)).rejects.toThrow('slow down');
     const recorded = Object.assign({}, ...deps.metrics.recorded.map(({ values }) => values));
-    expect(Object.keys(recorded).sort()).toEqual(['DrillAge', 'MonthlyCost', 'StoredBytes']);
+    expect(Object.keys(recorded).sort()).toEqual([
+      'DrillAge',
+      'MonthlyCost',
+      'ScheduleEnabled',
+      'StoredBytes',
+    ]);
   });
 
   it('is recorded of every source whose plan can be read', async () => {

@@ -265,6 +265,28 @@ describe('at the end of a drill that was not planned', () => {
     expect(deps.metrics.recorded).toEqual([{ source: 'orders', values: { DrillFailed: 1 } }]);
   });
 
+  it.each([
+    ['UnknownSource', { source: 'ordres' }, 0],
+    ['UnknownSource', { source: 'ordres', trigger: 'schedule' }, 0],
+    ['InvalidInput', { source: 'ordres', kind: 'snapshots' }, 0],
+    ['InvalidInput', { source: 'orders', trigger: 'schedule' }, 1],
+    ['InvalidPlan', { source: 'orders' }, 1],
+    ['States.Timeout', { source: 'orders' }, 1],
+  ])(
+    'by %s of %j records its metric so often: %d; the alert is sent',
+    async (name, input, count) => {
+      const deps = makeDeps();
+      const failed = {
+        executionArn: drill.executionArn,
+        input,
+        failure: { Error: name, Cause: 'no' },
+      };
+      await notifyDrill(failed, deps);
+      expect(deps.alerts.sent).toMatchObject([{ attributes: { source: input.source } }]);
+      expect(deps.metrics.recorded).toHaveLength(count);
+    },
+  );
+
   it('records no metric of a source that is none', async () => {
     const deps = makeDeps();
     await notifyDrill({ executionArn: drill.executionArn, input: 'drop it', failure }, deps);

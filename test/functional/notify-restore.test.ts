@@ -72,6 +72,31 @@ describe('at the end of a restore', () => {
     expect(deps.objects.json(key)).toMatchObject({ status: 'FAILED', report: null, cleanUp });
   });
 
+  it('says that a database that was there was emptied, where the task had done so itself', async () => {
+    const deps = makeDeps();
+    const target = { ...restore.target, mode: 'existing' as const };
+    const cleanUp = { status: 'nothing-left', detail: 'nothing of this restore' } as const;
+    const emptied = { status: 'emptied', detail: 'the database waiting' };
+    deps.objects.seed(restoreKey(restore, 'clean-up.json'), emptied);
+    await notifyRestore({ ...base, restore: { ...restore, target }, failure, cleanUp }, deps);
+    expect(deps.alerts.sent[0]?.text).toContain('taken out again, from the database waiting');
+    expect(deps.objects.json(key)).toMatchObject({ cleanUp: emptied });
+  });
+
+  it.each([
+    ['there is no such record', undefined, 'existing'],
+    ['it cannot be read', { status: 'gone' }, 'existing'],
+    ['it was no database that was there', { status: 'emptied', detail: 'x' }, 'new'],
+  ] as const)('says what Clean Up Restore found when %s', async (_, record, mode) => {
+    const deps = makeDeps();
+    const target = { ...restore.target, mode };
+    const cleanUp = { status: 'nothing-left', detail: 'nothing of this restore' } as const;
+    if (record) deps.objects.seed(restoreKey(restore, 'clean-up.json'), record);
+    await notifyRestore({ ...base, restore: { ...restore, target }, failure, cleanUp }, deps);
+    expect(deps.alerts.sent[0]?.text).toContain('Nothing. nothing of this restore');
+    expect(deps.objects.json(key)).toMatchObject({ cleanUp });
+  });
+
   it('says so when it never began', async () => {
     const deps = makeDeps();
     const unplanned = { Error: 'BackupNotFound', Cause: 'there is no backup of orders/shop' };
@@ -81,6 +106,7 @@ describe('at the end of a restore', () => {
       summaryKey: null,
     });
     expect(deps.alerts.sent[0]?.text).toContain('nothing was changed');
+    expect(deps.log.of('alert sent')).toHaveLength(1);
     expect(deps.objects.keys()).toEqual([]);
   });
 

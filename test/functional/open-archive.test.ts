@@ -5,6 +5,7 @@ import type { Manifest } from '#contracts/manifest.ts';
 import { openArchive } from '#operations/restore/open-archive.ts';
 import {
   type ArchiveSpec,
+  appendToc,
   makeArchiveSpec,
   type WrittenArchive,
   writeArchive,
@@ -143,6 +144,36 @@ describe('an archive of pg_dump alone', () => {
     expect(seekable.openedBytes).toBeLessThan(100_000);
     expect(piped.openedBytes).toBe(piped.sizeBytes);
     expect(seekable.blocks).toEqual(piped.blocks);
+  });
+
+  it.each([
+    ['small', {}],
+    ['large', large],
+  ])('that was written into an open file, a %s one, is opened by its end', async (_, changes) => {
+    const spec = makeArchiveSpec({ ...changes, withOffsets: false });
+    const prepared = prepare(spec);
+    const bytes = appendToc(spec);
+    prepared.objects.seed(key, bytes);
+
+    const access = await open(prepared, undefined, bytes.length);
+
+    expect(access.blocks).toEqual(prepared.archive.blocks);
+    expect(access.head).toEqual(bytes.subarray(0, prepared.archive.headLengthBytes));
+    expect(access.tail).toEqual(bytes.subarray(prepared.archive.bytes.length));
+    expect(access.openedBytes).toBeLessThan(100_000);
+  });
+
+  it.each([
+    ['an end that was cut', (bytes: Buffer) => bytes.subarray(0, -1)],
+    ['a byte too many', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)])],
+  ])('that was written into an open file is refused with %s', async (_, change) => {
+    const spec = makeArchiveSpec({ withOffsets: false });
+    const prepared = prepare(spec);
+    const bytes = change(appendToc(spec));
+    prepared.objects.seed(key, bytes);
+    await expect(open(prepared, undefined, bytes.length)).rejects.toMatchObject({
+      name: 'ArchiveCorrupt',
+    });
   });
 
   it.each([4, 8])('with integers of %d bytes is opened, too', async (intSizeBytes) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PlannedDrillState } from '#contracts/drill.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
-import { backupKey, drillRecordKey } from '#domain/names.ts';
+import { backupKey, drillRecordKey, sourceExtentKey } from '#domain/names.ts';
 import { ServiceUnavailable } from '#errors';
 import { planDrill } from '#functions/plan-drill.ts';
 import { DRILL_ID, makePastDrill } from '#test/fakes/drills.ts';
@@ -142,6 +142,24 @@ describe('planning a drill', () => {
       },
     ]);
     expect(drill.notes).toEqual([expect.stringContaining('nothing to drill: ')]);
+  });
+
+  it('misses a database of the last run that has no backup, and goes without where that record is broken', async () => {
+    const deps = makeHistory();
+    const since = '2026-11-01T02:00:00.000Z';
+    deps.objects.seed(sourceExtentKey('orders'), {
+      databases: [
+        { database: 'shop', since },
+        { database: 'crm', since },
+      ],
+    });
+    const planned = await planDrill(event(), deps);
+    expect(planned.missing).toMatchObject([
+      { database: 'crm', failure: { Error: 'BackupNotFound' }, newestBackupAt: null },
+    ]);
+    expect(planned.archives).toHaveLength(1);
+    deps.objects.seed(sourceExtentKey('orders'), 'not JSON');
+    expect((await planDrill(event(), deps)).missing).toEqual([]);
   });
 
   it('misses a database without a verified backup', async () => {

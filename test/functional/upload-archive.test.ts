@@ -85,9 +85,10 @@ describe('uploading an archive while it is written', () => {
   });
 
   it('sends no more parts at a time than its memory has room for', async () => {
-    const mostSentWith = async (memoryBytes: number) => {
+    const mostSentWith = async (memoryBytes: number, atMostSeconds: number) => {
       let sending = 0;
       let most = 0;
+      const second = Promise.withResolvers<void>();
       const open = await makeMemoryObjects().createUpload(KEY, {});
       await uploadArchive({
         stdout: chunked(writeArchive(bigSpec(60)).bytes, 65_536),
@@ -95,7 +96,11 @@ describe('uploading an archive while it is written', () => {
           ...open,
           async putPart() {
             most = Math.max(most, ++sending);
-            await sleep(200); // ten times what filling a part takes
+            if (sending > 1) second.resolve();
+            await Promise.race([
+              second.promise,
+              sleep(atMostSeconds * 1000, undefined, { ref: false }),
+            ]);
             sending--;
           },
         },
@@ -105,8 +110,9 @@ describe('uploading an archive while it is written', () => {
       return most;
     };
     // Beside the first part of 8 MiB: room for the one that is filled, or for others of 12 MiB as well.
-    expect(await mostSentWith(24 * MIB)).toBe(1);
-    expect(await mostSentWith(128 * MIB)).toBeGreaterThan(1);
+    // Filling a part takes 20 ms.
+    expect(await mostSentWith(24 * MIB, 0.2)).toBe(1);
+    expect(await mostSentWith(128 * MIB, 60)).toBeGreaterThan(1);
   });
 
   it('makes no object before it is told to complete', async () => {

@@ -30,7 +30,7 @@ beforeAll(async () => {
   const { directory, majors } = await ensurePostgresClients();
   clients = makeClients(directory);
   major = majors.at(-1) ?? 0;
-}, 120_000);
+});
 
 const ref = { source: 'orders', database: 'shop', backupId: backupIdAt('2026-11-20T02:01:00Z') };
 const key = (file: BackupFile) => backupKey(ref, file);

@@ -8,7 +8,7 @@ import {
   runSummaryKey,
 } from '#domain/names.ts';
 import { makeReport } from '#domain/report/report-model.ts';
-import { InvalidPlan } from '#errors';
+import { AccessDenied, InvalidPlan } from '#errors';
 import { writeReport } from '#functions/write-report.ts';
 import { gatherReport } from '#operations/report/gather-report.ts';
 import {
@@ -25,6 +25,11 @@ const NOW = '2026-11-20T09:00:00.000Z';
 const BEGUN = new Date('2026-11-20T02:00:00Z');
 const executionArn = executionArnOf('run-1');
 
+const ENABLED = {
+  known: true,
+  fact: { enabled: true, expression: 'rate(1 day)', timezone: 'UTC' },
+} as const;
+
 /** One verified backup of `orders/shop`, its run and its drill. */
 function makeSetting() {
   const deps = makeDeps({ clock: makeClock(NOW) });
@@ -35,6 +40,7 @@ function makeSetting() {
   const drillKey = drillRecordKey(drill.drill);
   deps.objects.seed(summaryKey, run);
   deps.objects.seed(drillKey, drill);
+  deps.surroundings.schedules.set('orders', ENABLED);
   return { deps, ref, run, summaryKey, drillKey };
 }
 
@@ -77,18 +83,98 @@ describe('the records of a report', () => {
       plan: { source: 'orders' },
       runs: [{ runId: run.runId }],
       drills: [{ status: 'PASSED' }],
-      running: undefined,
+      untold: undefined,
+      schedule: ENABLED,
     });
     expect(sources[0]?.newest.get('shop')).toMatchObject({ level: 'full', rows: 1200 });
   });
 
   it('know a run that has not told its end', async () => {
     const { deps, run } = makeSetting();
-    const lock = { version: 1, executionArn, runId: 'run-2', startedAt: NOW };
+    const lock = { version: 1, executionArn, runId: 'run-2', startedAt: '2026-11-20T07:00:00Z' };
     deps.objects.seed(runLockKey('orders'), lock);
-    expect((await gatherReport(deps)).sources[0]?.running?.runId).toBe('run-2');
+    const untold = async () => (await gatherReport(deps)).sources[0]?.untold;
+    for (const status of ['RUNNING', 'ABORTED', 'TIMED_OUT']) {
+      deps.workflow.executions.set(executionArn, status);
+      expect(await untold()).toMatchObject({ runId: 'run-2', status });
+    }
+    deps.workflow.executions.delete(executionArn);
+    expect(await untold()).toMatchObject({ status: null });
+    // DescribeExecution may not know it yet.
+    deps.objects.seed(runLockKey('orders'), { ...lock, startedAt: '2026-11-20T08:56:00Z' });
+    expect(await untold()).toMatchObject({ status: 'RUNNING' });
     deps.objects.seed(runLockKey('orders'), { ...lock, runId: run.runId });
-    expect((await gatherReport(deps)).sources[0]?.running).toBeUndefined();
+    expect(await untold()).toBeUndefined();
+  });
+
+  it('do not call a run ended that cannot be asked about', async () => {
+    const { deps } = makeSetting();
+    deps.objects.seed(runLockKey('orders'), {
+      version: 1,
+      executionArn,
+      runId: 'run-2',
+      startedAt: '2026-11-20T07:00:00Z',
+    });
+    const workflow = {
+      async executionStatus(): Promise<string | undefined> {
+        throw new AccessDenied('states:DescribeExecution');
+      },
+    };
+    const model = makeReport(await gatherReport({ ...deps, workflow }));
+    expect(model).toMatchObject({ level: 'green', sources: [{ untold: { status: undefined } }] });
+  });
+
+  it('have the summary of a run that ended while they were listed', async () => {
+    const { deps } = makeSetting();
+    const late = makeSummary('orders', ['shop'], new Date('2026-11-20T08:00:00Z'));
+    const { runId } = late;
+    const startedAt = '2026-11-20T08:00:00Z';
+    deps.objects.seed(runLockKey('orders'), { version: 1, executionArn, runId, startedAt });
+    const workflow = {
+      async executionStatus() {
+        deps.objects.seed(runSummaryKey('orders', runId), late);
+        return 'SUCCEEDED';
+      },
+    };
+    const { sources } = await gatherReport({ ...deps, workflow });
+    expect(sources[0]?.untold).toBeUndefined();
+    expect(sources[0]?.runs[0]?.runId).toBe(runId);
+  });
+
+  it('survive a lock that names no run of ours', async () => {
+    const { deps } = makeSetting();
+    const lock = { version: 1, executionArn, runId: '../../x', startedAt: NOW };
+    deps.objects.seed(runLockKey('orders'), lock);
+    deps.workflow.executions.set(executionArn, 'ABORTED');
+    expect((await gatherReport(deps)).sources[0]?.untold).toMatchObject({ status: 'ABORTED' });
+  });
+
+  it('are read of the databases that the page shows: a small one in need before large ones', async () => {
+    const { deps } = makeSetting();
+    for (let index = 0; index < 30; index += 1) {
+      const ref = seedBackup(deps.objects, {
+        database: `big${index}`,
+        backupId: backupIdAt(BEGUN),
+      });
+      deps.objects.seed(backupKey(ref, 'archive.dump'), Buffer.alloc(50_000));
+    }
+    const sick = { source: 'orders', database: 'sick', backupId: backupIdAt(BEGUN) };
+    deps.objects.seed(backupKey(sick, 'quarantine.json'), {
+      version: 1,
+      source: 'orders',
+      database: 'sick',
+      backupId: sick.backupId,
+      error: 'ChecksumMismatch',
+      cause: 'one byte',
+      quarantinedAt: NOW,
+    });
+    const records = await gatherReport(deps);
+    const [source] = makeReport(records).sources;
+    expect(source?.databases[0]?.database).toBe('sick');
+    expect([...(records.sources[0]?.quarantines.keys() ?? [])]).toEqual(['sick']);
+    const facts = source?.databases.slice(1).map(({ newest }) => newest?.facts ?? null);
+    expect(facts).toHaveLength(23);
+    expect(facts).not.toContain(null);
   });
 
   it.each([
@@ -149,8 +235,9 @@ describe('the records of a report', () => {
 
   it('are there of a source that has a plan and nothing else', async () => {
     const deps = makeDeps({ clock: makeClock(NOW) });
-    const { sources } = await gatherReport({ ...deps, plans: { list: async () => [makePlan()] } });
-    expect(makeReport({ now: new Date(NOW), bucket: 'b', sources, unreadable: [] })).toMatchObject({
+    deps.surroundings.schedules.set('orders', ENABLED);
+    const records = await gatherReport({ ...deps, plans: { list: async () => [makePlan()] } });
+    expect(makeReport(records)).toMatchObject({
       level: 'red',
       attention: [{ what: 'It has no backup at all' }],
     });

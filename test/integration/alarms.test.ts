@@ -11,14 +11,14 @@ import {
   alarmStates,
   type Datapoint,
 } from '#domain/monitoring/evaluate-alarm.ts';
-import { drillRecordKey, makeBackupId } from '#domain/names.ts';
+import { alertMarkerKey, drillRecordKey, makeBackupId, sourceExtentKey } from '#domain/names.ts';
 import { readDatapoints } from '#local/metrics.ts';
 import { METRICS_FILE } from '#local/stack.ts';
 import { withClient } from '#test/postgres.ts';
 import { usePipeline } from '#test/stack.ts';
 
 /** Of one test: several runs, and waiting for a dump that waits. */
-const LIMIT_MILLISECONDS = 180_000;
+const LIMIT_MILLISECONDS = 240_000;
 const HOUR_MILLISECONDS = 3_600_000;
 /** Rates and the like that no run of a second comes near, unless it is made to. */
 const SENSITIVE = {
@@ -35,6 +35,7 @@ const SENSITIVE = {
 /** Scheduler and the one call to RDS that the local services do not have. */
 const elsewhere = {
   scheduleState: 'ENABLED',
+  drillScheduleState: 'ENABLED' as 'ENABLED' | 'DISABLED' | 'GONE',
   snapshotsUsed: 10,
   server: undefined as Server | undefined,
 };
@@ -47,9 +48,9 @@ beforeAll(async () => {
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString();
       if (request.url?.startsWith('/schedules/orders?groupName=holdfast-local')) {
-        const schedule = { Name: 'orders', State: elsewhere.scheduleState };
-        response.setHeader('content-type', 'application/json');
-        response.end(JSON.stringify(schedule));
+        answerSchedule(response, 'orders', elsewhere.scheduleState);
+      } else if (request.url?.startsWith('/schedules/orders.drill?groupName=holdfast-local')) {
+        answerSchedule(response, 'orders.drill', elsewhere.drillScheduleState);
       } else if (body.includes('Action=DescribeAccountAttributes')) {
         response.setHeader('content-type', 'text/xml');
         response.end(quotaAnswer(elsewhere.snapshotsUsed));
@@ -81,6 +82,15 @@ async function forward(request: IncomingMessage, body: string, response: ServerR
   response.statusCode = answer.status;
   response.setHeader('content-type', answer.headers.get('content-type') ?? 'text/xml');
   response.end(await answer.text());
+}
+
+function answerSchedule(response: ServerResponse, name: string, state: string) {
+  response.setHeader('content-type', 'application/json');
+  if (state === 'GONE') {
+    response.statusCode = 404;
+    response.setHeader('x-amzn-errortype', 'ResourceNotFoundException');
+  }
+  response.end(JSON.stringify(state === 'GONE' ? {} : { Name: name, State: state }));
 }
 
 function quotaAnswer(used: number): string {
@@ -152,18 +162,20 @@ describe('the alarms, on what the stack records', { timeout: LIMIT_MILLISECONDS 
   it('BackupStale: fires when backups get old, and recovers with a new one', async () => {
     const day = await Day.begin();
     await day.during(0, run);
-    const age = recordedValue(await day.during(1, beat), 'BackupAge') ?? Number.NaN;
-    await day.during(2, beat);
-    pipeline().changePlan({ monitoring: { freshnessHours: (age + 20) / 3600 } });
+    await day.during(1, beat);
+    const age = recordedValue(await day.during(2, beat), 'BackupAge') ?? Number.NaN;
+    // The new backup below has so long until its age is recorded twice.
+    const limit = { freshnessHours: (age + 12) / 3600 };
+    pipeline().changePlan({ monitoring: limit });
     expect(day.after(2, 'BackupStale')).toBe('OK');
-    await sleep(21_000);
+    await sleep(13_000);
     await day.during(3, beat);
     expect(day.after(3, 'BackupStale')).toBe('OK');
     await day.during(4, beat);
     expect(day.after(4, 'BackupStale')).toBe('ALARM');
     await day.during(5, run);
     await day.during(5, beat);
-    pipeline().changePlan({ monitoring: { freshnessHours: (age + 20) / 3600 } });
+    pipeline().changePlan({ monitoring: limit });
     await day.during(6, beat);
     expect(day.after(6, 'BackupStale')).toBe('OK');
     pipeline().changePlan({});
@@ -276,12 +288,20 @@ describe('the alarms, on what the stack records', { timeout: LIMIT_MILLISECONDS 
 
   it('DurationAnomaly: fires for a dump that waited for a lock, and recovers', async () => {
     const day = await Day.begin();
-    await day.during(0, run);
+    const usual = (await day.during(0, run)).find(({ metric }) => metric === 'DumpDuration');
+    const waiting = async () =>
+      withClient(pipeline().server, 'shop', async (client) => {
+        const found = await client.query(
+          "SELECT FROM pg_stat_activity WHERE datname = 'shop' AND wait_event_type = 'Lock'",
+        );
+        return found.rowCount;
+      });
     await withClient(pipeline().server, 'shop', async (client) => {
       await client.query('BEGIN');
       await client.query('LOCK TABLE crm.customers IN ACCESS EXCLUSIVE MODE');
       const slow = day.during(1, run);
-      await sleep(15_000);
+      await expect.poll(waiting).toBe(1);
+      await sleep(2.6 * (usual?.value ?? Number.NaN) * 1000);
       await client.query('ROLLBACK');
       expect(recordedValue(await slow, 'DurationRatio')).toBeGreaterThan(2.5);
     });
@@ -320,5 +340,39 @@ describe('the alarms, on what the stack records', { timeout: LIMIT_MILLISECONDS 
     const day = await Day.begin();
     const recorded = await day.during(0, () => pipeline().restore());
     expect(recordedValue(recorded, 'RestoreDuration')).toBeGreaterThan(0);
+  });
+
+  it('ScheduleDisabled: fires when the schedule of drills is disabled or deleted, and recovers', async () => {
+    const day = await Day.begin();
+    for (const [hour, state] of (['ENABLED', 'DISABLED', 'ENABLED', 'GONE'] as const).entries()) {
+      elsewhere.drillScheduleState = state;
+      await day.during(hour, beat);
+    }
+    elsewhere.drillScheduleState = 'ENABLED';
+    await day.during(4, beat);
+    expect([0, 1, 2, 3, 4].map((hour) => day.after(hour, 'ScheduleDisabled'))).toEqual([
+      'OK',
+      'ALARM',
+      'OK',
+      'ALARM',
+      'OK',
+    ]);
+  });
+
+  it('BackupStale: is still measured when records are broken that ages are reckoned from', async () => {
+    const day = await Day.begin();
+    await day.during(0, run);
+    const { objects } = pipeline().stack;
+    await objects.put(sourceExtentKey('orders'), '{');
+    await objects.put(alertMarkerKey('orders', 'first-seen'), '{');
+    const recorded = await day.during(0, beat);
+    expect(recordedValue(recorded, 'BackupAge')).toBeLessThan(600);
+    await day.during(1, beat);
+    expect(day.after(1, 'BackupStale')).toBe('OK');
+    const mended = await objects.get(alertMarkerKey('orders', 'first-seen'));
+    expect(JSON.parse(mended?.body.toString() ?? '')).toHaveProperty('since');
+    await day.during(2, run);
+    const written = await objects.get(sourceExtentKey('orders'));
+    expect(JSON.parse(written?.body.toString() ?? '')).toMatchObject({ source: 'orders' });
   });
 });

@@ -67,7 +67,7 @@ describe.each(cases)('client $client', ({ client, server: serverMajor, compressi
       ].concat(['--no-password', '--dbname', database]),
       options: {
         env: { ...process.env, PGPASSWORD: server.password },
-        timeout: 60_000,
+        timeout: 120_000,
         maxBuffer: 2 ** 28,
         encoding: 'buffer' as const,
       },

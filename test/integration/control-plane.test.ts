@@ -316,9 +316,9 @@ describe('ECS', () => {
   }
 
   async function until(condition: () => boolean): Promise<void> {
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + 60_000;
     while (!condition()) {
-      if (performance.now() > deadline) throw new Error('it did not happen within 10 s');
+      if (performance.now() > deadline) throw new Error('it did not happen within a minute');
       await sleep(10);
     }
   }
@@ -513,7 +513,7 @@ describe('ECS', () => {
     const pid = Number(lines.find((line) => /^\d+$/.test(line)));
     const started = performance.now();
     await plane.close();
-    expect(performance.now() - started).toBeLessThan(8000);
+    expect(performance.now() - started).toBeLessThan(25_000);
     expect(isAlive(pid)).toBe(false);
     expect(plane.ecs.tasks()).toMatchObject([{ lastStatus: 'STOPPED' }, { lastStatus: 'STOPPED' }]);
   });

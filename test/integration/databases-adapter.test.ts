@@ -251,7 +251,7 @@ describe('a server that cannot be used', () => {
       await expect(
         makeAdapter({}, {}, 1).databases.connect(makeConnection({ port }), 'postgres'),
       ).rejects.toThrow(expect.objectContaining({ name: 'DatabaseUnreachable' }));
-      expect(performance.now() - started).toBeLessThan(5_000);
+      expect(performance.now() - started).toBeLessThan(10_000);
     } finally {
       silent.close();
     }
@@ -270,7 +270,7 @@ describe('the environment of a client program', () => {
         '-Atc',
         'SELECT current_database(), current_user, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()',
       ],
-      { env: { PATH: '/usr/bin:/bin', ...environment }, timeout: 20_000 },
+      { env: { PATH: '/usr/bin:/bin', ...environment }, timeout: 120_000 },
     );
     expect(stdout.trim()).toBe(`${ODD_NAME}|reader|t`);
     expect(secrets).toEqual([PASSWORD]);

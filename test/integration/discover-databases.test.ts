@@ -84,7 +84,7 @@ describe.each<PostgresMajor>([15, 17, 18])('with PostgreSQL %i', (major) => {
       const dump = spawnSync(
         `${directory}/${client}/bin/pg_dump`,
         ['--format=custom', '--compress=0', '--no-password'],
-        { env: { PATH: '/usr/bin:/bin', ...environment }, timeout: 30_000 },
+        { env: { PATH: '/usr/bin:/bin', ...environment }, timeout: 120_000 },
       );
       const stderr = dump.stderr.toString().split('\n');
       const dumped =

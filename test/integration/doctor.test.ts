@@ -8,10 +8,10 @@ import { type CheckId, DoctorReport, type Finding } from '#contracts/posture.ts'
 import { backupKey } from '#domain/names.ts';
 import { publishServices } from '#local/services-record.ts';
 import { usePostgres, withClient } from '#test/postgres.ts';
+import { sharedProgram } from '#test/shared-build.ts';
 import { listBackups, SECRET_ID, usePipeline } from '#test/stack.ts';
-import { buildCli } from '../../scripts/build.ts';
 
-const LIMIT_MILLISECONDS = 60_000;
+const LIMIT_MILLISECONDS = 240_000;
 const pipeline = usePipeline({
   plan: { databases: ['shop', 'audit'], kinds: ['snapshot', 'logical'] },
 });
@@ -23,9 +23,9 @@ let withdraw = async () => {};
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), 'holdfast-doctor-'));
-  program = (await buildCli({ out }))?.path ?? '';
+  program = await sharedProgram();
   withdraw = await publishServices(pipeline().stack, pipeline().directory);
-}, 60_000);
+});
 afterAll(async () => {
   await withdraw();
   await rm(out, { recursive: true, force: true });

@@ -29,7 +29,7 @@ let backup: BackupRef;
 beforeAll(async () => {
   place = await makeDrillPlace(pipeline().stack.objects);
   backup = await backUp('shop');
-}, 120_000);
+});
 afterEach(() => expectNoServer());
 afterAll(() => place.remove());
 

@@ -30,6 +30,7 @@ beforeAll(async () => {
 interface Asked {
   readonly user?: { username: string; password: string };
   readonly databases?: DatabaseSelection;
+  readonly kind?: 'snapshot' | 'point-in-time';
   readonly newestDataAt?: Date;
   readonly smokeQueries?: SmokeQuery[];
 }
@@ -37,6 +38,7 @@ interface Asked {
 async function check({
   user = { username: 'postgres', password: postgres.server.password },
   databases = 'all',
+  kind = 'snapshot',
   newestDataAt = new Date(),
   smokeQueries = [
     SmokeQuery.parse({
@@ -73,7 +75,7 @@ async function check({
       startedAt,
       trigger: 'manual',
       reason: null,
-      kind: 'snapshot',
+      kind,
       targets: { rtoSeconds: 14_400, rpoSeconds: 86_400 },
       notes: [],
     },
@@ -122,13 +124,63 @@ test('Every database that takes connections is looked at, the largest first', as
       dataChecksums: { state: 'off', failures: 0 },
       smokeQueries: [{ state: 'failed', actual: '5000' }],
     },
-    findings: [{ class: 'data', check: 'smoke-query', subject: 'orders' }],
+    findings: [
+      { class: 'environment', check: 'restore', subject: 'closed' },
+      { class: 'data', check: 'smoke-query', subject: 'orders' },
+    ],
   });
   expect(reports[1]?.checks.smokeQueries).toEqual([]);
   expect(reports[1]?.findings).toEqual([]);
   // The ten minutes that RDS took are among it.
   expect(reports[0]?.measuredSeconds).toBeGreaterThanOrEqual(600);
   expect(reports[0]?.phases[0]).toMatchObject({ phase: 'restore', seconds: 600 });
+});
+
+test('What cannot be looked at is not passed over: each such database is told, with why, and is not called checked', async () => {
+  await postgres.query('postgres', 'CREATE DATABASE secret');
+  await postgres.query('postgres', 'REVOKE CONNECT ON DATABASE secret FROM PUBLIC');
+  await postgres.query('postgres', 'CREATE DATABASE narrow CONNECTION LIMIT 0');
+  await postgres.query('postgres', 'CREATE DATABASE half_gone');
+  await postgres.query(
+    'postgres',
+    `UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half_gone'`,
+  );
+  try {
+    const reports = await check({ user: { username: 'reader', password: 'of the reader' } });
+    const names = reports.map(({ database }) => database).sort();
+    expect(names).toEqual(['postgres', 'shop', 'tiny']);
+    const told = reports.flatMap(({ findings }) =>
+      findings.filter((finding) => finding.check === 'restore'),
+    );
+    expect(new Map(told.map((it) => [it.subject, it.message.split(': ').at(-1)]))).toEqual(
+      new Map([
+        ['closed', 'it allows no connections'],
+        ['narrow', 'its limit of connections is 0'],
+        ['half_gone', 'a DROP DATABASE of it was interrupted'],
+        ['secret', 'the role reader may not connect to it'],
+      ]),
+    );
+    expect(told.every((finding) => finding.class === 'environment')).toBe(true);
+    // One that the plan names is a promise.
+    const [first] = await check({
+      user: { username: 'reader', password: 'of the reader' },
+      databases: ['shop', 'secret'],
+      smokeQueries: [],
+    });
+    expect(first?.findings).toContainEqual(
+      expect.objectContaining({ class: 'data', subject: 'secret' }),
+    );
+    expect(first?.findings.filter(({ subject }) => subject === 'secret')).toHaveLength(1);
+    // A superuser can look at those that are merely closed to others.
+    const whole = await check({ smokeQueries: [] });
+    expect(whole.map(({ database }) => database)).toEqual(
+      expect.arrayContaining(['secret', 'narrow']),
+    );
+  } finally {
+    for (const name of ['secret', 'narrow', 'half_gone']) {
+      await postgres.query('postgres', `DROP DATABASE IF EXISTS ${name}`);
+    }
+  }
 });
 
 test('A role that may not check is told of, and nothing is called clean', async () => {
@@ -146,7 +198,7 @@ test('A role that may not check is told of, and nothing is called clean', async 
 test('What is asked in every database is asked in those of the plan, and in no other of the server', async () => {
   const query = { name: 'orders', query: 'SELECT count(*) FROM orders', expect: { atLeast: 5000 } };
   const reports = await check({ databases: ['shop'], smokeQueries: [SmokeQuery.parse(query)] });
-  expect(reports.flatMap(({ findings }) => findings)).toEqual([]);
+  expect(reports.flatMap(({ findings }) => findings)).toMatchObject([{ subject: 'closed' }]);
   expect(
     reports.flatMap(({ database, checks }) =>
       checks.smokeQueries.map(({ state }) => ({ database, state })),
@@ -182,8 +234,9 @@ test('A database that the plan or a query names is not on the server: the drill 
 
 test('The newest order is as old as the snapshot: its age counts from there, not from the drill', async () => {
   const hours = (count: number) => new Date(Date.now() - count * 3_600_000);
-  const ask = (at: Date) =>
+  const ask = (at: Date, kind?: Asked['kind']) =>
     check({
+      ...(kind && { kind }),
       newestDataAt: hours(20),
       smokeQueries: [
         SmokeQuery.parse({
@@ -198,4 +251,10 @@ test('The newest order is as old as the snapshot: its age counts from there, not
   expect(fresh?.checks.smokeQueries).toMatchObject([{ state: 'passed' }]);
   const [stale] = await ask(hours(23));
   expect(stale?.checks.smokeQueries).toMatchObject([{ state: 'failed' }]);
+  // A job of the restored server, or a wrong clock. A point in time may be later than RDS had said.
+  const [late] = await ask(hours(19));
+  expect(late?.checks.smokeQueries).toMatchObject([{ state: 'failed' }]);
+  expect(late?.findings.map(({ message }) => message).join()).toContain('later than the backup');
+  const [later] = await ask(hours(19), 'point-in-time');
+  expect(later?.checks.smokeQueries).toMatchObject([{ state: 'passed' }]);
 });

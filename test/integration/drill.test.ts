@@ -43,7 +43,7 @@ beforeAll(async () => {
     const ref = parseBackupKey(key);
     if (ref) backups.set(ref.database, ref);
   }
-}, 120_000);
+});
 
 beforeEach(() => {
   onEvent = () => {};
@@ -72,7 +72,7 @@ async function serverProcesses(): Promise<string[]> {
 
 async function expectNoServer(): Promise<void> {
   await expectNoProcess(pipeline());
-  await expect.poll(serverProcesses, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(serverProcesses).toEqual([]);
 }
 
 /** Nothing runs any more, nothing of the drill's server is on the disk, and no secret in any file. */
@@ -115,7 +115,7 @@ describe('a drill through the real state machine, functions, task and servers', 
     expect(record?.databases.find(({ database }) => database === 'small')?.report?.rows).toBe(1000);
     expectAlert(outcome, 'PASSED');
     await expectNothingLeft();
-  }, 120_000);
+  });
 
   it('fails by a smoke query that the plan has, and says which', async () => {
     pipeline().changePlan({
@@ -139,7 +139,7 @@ describe('a drill through the real state machine, functions, task and servers', 
     ]);
     expectAlert(outcome, 'FAILED');
     await expectNothingLeft();
-  }, 60_000);
+  });
 
   it('fails where a table was emptied before the backup, by the query that counts its rows', async () => {
     const { server } = pipeline();
@@ -175,7 +175,7 @@ describe('a drill through the real state machine, functions, task and servers', 
     const marks = pipeline().stack.objects.list('backups/orders/emptied/');
     for await (const { key } of marks) expect(key).not.toContain('drilled.json');
     await expectNothingLeft();
-  }, 60_000);
+  });
 
   it('waits for an archive in Glacier, and counts the wait', async () => {
     const { store } = pipeline().stack;
@@ -199,7 +199,7 @@ describe('a drill through the real state machine, functions, task and servers', 
       'drill',
     ]);
     await expectNothingLeft();
-  }, 60_000);
+  });
 });
 
 describe('a drill that fails', () => {
@@ -221,7 +221,7 @@ describe('a drill that fails', () => {
     expectAlert(outcome, 'FAILED');
     expect(await readMark('small')).toEqual(before);
     await expectNoServer();
-  }, 60_000);
+  });
 
   it('finds damage that came after the verification, and drills the other database all the same', async () => {
     const file = pipeline().stack.store.path(LOCAL.bucket, keyOf('small', 'archive.dump')) ?? '';
@@ -246,7 +246,7 @@ describe('a drill that fails', () => {
     expect(await readMark('small')).toBeUndefined();
     expectAlert(outcome, 'FAILED');
     await expectNothingLeft();
-  }, 120_000);
+  });
 
   it('says that there is nothing to drill where no backup was ever verified', async () => {
     pipeline().changePlan({ databases: ['never'] });
@@ -257,7 +257,7 @@ describe('a drill that fails', () => {
       { database: 'never', status: 'FAILED', cause: 'never has no backup at all', report: null },
     ]);
     expectAlert(outcome, 'FAILED');
-  }, 60_000);
+  });
 
   it('tells people even when the input cannot be understood', async () => {
     const outcome = await pipeline().drill({ databse: 'small' });
@@ -266,7 +266,7 @@ describe('a drill that fails', () => {
     expect(outcome.alerts.map(({ subject }) => subject)).toEqual([
       'Holdfast: drill of orders FAILED before it began: InvalidInput',
     ]);
-  }, 60_000);
+  });
 
   // The last one: the backup is gone afterwards.
   it('says that the backup was deleted after the drill was planned', async () => {
@@ -283,5 +283,5 @@ describe('a drill that fails', () => {
     expect(outcome.record?.databases).toMatchObject([{ error: 'ObjectMissing' }]);
     expectAlert(outcome, 'FAILED');
     await expectNoServer();
-  }, 60_000);
+  });
 });

@@ -21,7 +21,7 @@ const HOUR = 3_600_000;
 let expectGoodBackupUntouched: () => Promise<void>;
 beforeAll(async () => {
   expectGoodBackupUntouched = await makeGoodBackup(pipeline());
-}, 60_000);
+});
 afterEach(async () => {
   pipeline().stack.store.faults.clear();
   pipeline().changePlan({});
@@ -70,7 +70,7 @@ describe('the event of a manifest that is delivered more than once', () => {
     const ref = { source: 'orders', database: 'shop', backupId };
     expect(await versionsOf(ref, 'verification.json')).toHaveLength(1);
     expect(alertsSince(before)).toEqual(['backup SUCCEEDED none']);
-  }, 30_000);
+  });
 
   it('has one effect when one comes long after the run', async () => {
     const { execution, held } = await runWithHarm(pipeline(), () => {});
@@ -82,7 +82,7 @@ describe('the event of a manifest that is delivered more than once', () => {
     expect(await versionsOf(held.ref, 'verification.json')).toHaveLength(1);
     expect(held.bytes('verification.json')).toEqual(written);
     expect(alertsSince(before)).toEqual([]);
-  }, 30_000);
+  });
 
   it('leads to one quarantine and one alert when the backup is damaged', async () => {
     const { damage } = pipeline().stack.store;
@@ -99,7 +99,7 @@ describe('the event of a manifest that is delivered more than once', () => {
     plane().bus.put(held.event);
     await plane().bus.idle();
     expect(alertsSince(before)).toEqual([]);
-  }, 30_000);
+  });
 });
 
 describe('events out of order', () => {
@@ -110,11 +110,11 @@ describe('events out of order', () => {
     expect(execution.status).toBe('SUCCEEDED');
     expect(summary?.databases.map(({ status }) => status)).toEqual(['verified', 'verified']);
     expect(alerts).toHaveLength(1);
-  }, 30_000);
+  });
 });
 
 describe('an event that comes after the run has given up', () => {
-  const impatient = { dump: { heartbeatSeconds: 3 } };
+  const impatient = { dump: { heartbeatSeconds: 8 } };
 
   it('verifies the backup all the same, without another alert', async () => {
     pipeline().changePlan(impatient);
@@ -132,7 +132,7 @@ describe('an event that comes after the run has given up', () => {
     await plane().bus.idle();
     expect(await versionsOf(held.ref, 'verification.json')).toHaveLength(1);
     expect(alertsSince(before)).toEqual(['backup FAILED States.HeartbeatTimeout']);
-  }, 40_000);
+  });
 
   it('quarantines a damaged backup, and says so once as no run does', async () => {
     pipeline().changePlan(impatient);
@@ -148,12 +148,12 @@ describe('an event that comes after the run has given up', () => {
       'backup FAILED States.HeartbeatTimeout',
       'quarantine FAILED ChecksumMismatch',
     ]);
-  }, 40_000);
+  });
 });
 
 describe('an event that never comes', () => {
   it('is made up for by reconcile an hour later, however long the verification takes', async () => {
-    pipeline().changePlan({ dump: { heartbeatSeconds: 3 } });
+    pipeline().changePlan({ dump: { heartbeatSeconds: 8 } });
     const { held, running } = await startHeldRun(pipeline());
     await running;
     const before = plane().sns.messages.length;
@@ -165,12 +165,12 @@ describe('an event that never comes', () => {
     const deps = depsAt(2 * HOUR);
     expect(await reconcile({}, deps)).toMatchObject({ verificationsStarted: 1 });
     await expect
-      .poll(() => versionsOf(held.ref, 'verification.json'), { timeout: 20_000, interval: 200 })
+      .poll(() => versionsOf(held.ref, 'verification.json'), { interval: 200 })
       .toHaveLength(1);
     expect(await reconcile({}, deps)).toMatchObject({ verificationsStarted: 0 });
     expect(verifyTasks().filter((task) => task.startedBy === held.ref.backupId)).toHaveLength(1);
     expect(alertsSince(before)).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe('an event that is not about a backup of ours', () => {
@@ -228,7 +228,7 @@ describe('an archive that is too large for the Lambda', () => {
     expect(summary?.databases).toMatchObject([{ status: 'verified', level: 'full' }]);
     expect(verifyTasks()).toHaveLength(tasksBefore + 1);
     expect(alertsSince(before)).toEqual(['backup SUCCEEDED none']);
-  }, 30_000);
+  });
 
   it('is quarantined by it when it is damaged', async () => {
     pipeline().changePlan({ verification: { lambdaMaxBytes: 0 } });
@@ -239,5 +239,5 @@ describe('an archive that is too large for the Lambda', () => {
     expect(execution).toMatchObject({ status: 'FAILED', error: 'ChecksumMismatch' });
     expect((await listBackups(pipeline())).get(held.ref.backupId)).toContain('quarantine.json');
     expect(alerts).toHaveLength(1);
-  }, 30_000);
+  });
 });

@@ -17,7 +17,7 @@ beforeAll(async () => {
   desk.pipeline.changePlan({ dump: { compression: { algorithm: 'gzip', level: 6 } } });
   backups.set('gzip', await desk.backUp());
   desk.pipeline.changePlan({});
-}, 60_000);
+});
 afterEach(() => {
   for (const back of undo.splice(0).reverse()) back();
 });
@@ -76,7 +76,6 @@ describe('an archive that was damaged after its verification', () => {
       damage(ref(algorithm), flipAt(offset + Math.floor(lengthBytes / 2)));
       expectFailure(await start(algorithm, input), OTHER_ROWS);
     },
-    60_000,
   );
 
   // A zstd frame of pg_dump has no checksum of its own: wherever its decoder does not stumble, nobody else would.
@@ -87,7 +86,7 @@ describe('an archive that was damaged after its verification', () => {
       expectFailure(await start('zstd', { selection: { tables: ['public.orders'] } }), OTHER_ROWS);
       undo.pop()?.();
     }
-  }, 180_000);
+  });
 
   it('is restored in part without that proof where an older version wrote none, and says so', async () => {
     const manifest = resign(bytesOf(desk.backup, 'manifest.json'), (before) => ({
@@ -103,7 +102,7 @@ describe('an archive that was damaged after its verification', () => {
     expect(checksum).toBe('not-whole');
     expect(warnings).toContainEqual(expect.stringContaining('could not be compared'));
     await desk.query(`DROP DATABASE "${database}"`);
-  }, 60_000);
+  });
 
   it.each(ways)(
     'is not restored when its table of contents is another: %s, %s',
@@ -115,7 +114,6 @@ describe('an archive that was damaged after its verification', () => {
         left: 'nothing-left',
       });
     },
-    60_000,
   );
 
   it.each(ways)(
@@ -129,7 +127,6 @@ describe('an archive that was damaged after its verification', () => {
         left: 'nothing-left',
       });
     },
-    60_000,
   );
 
   it.each(parts)(
@@ -144,7 +141,6 @@ describe('an archive that was damaged after its verification', () => {
       expect(checks?.rows.find(({ table }) => table === 'orders')).toMatchObject({ actual: 3000 });
       await desk.query(`DROP DATABASE "${database}"`);
     },
-    60_000,
   );
 });
 
@@ -156,7 +152,7 @@ describe('a backup whose records were touched after its verification', () => {
       cause: 'was altered: its content does not have its own SHA-256',
       left: null,
     });
-  }, 60_000);
+  });
 
   it('is not restored when its manifest leaves out a table, by whoever knows how', async () => {
     const manifest = resign(bytesOf(desk.backup, 'manifest.json'), (before) => ({
@@ -169,7 +165,7 @@ describe('a backup whose records were touched after its verification', () => {
       cause: /the data of entry \d+ should begin at byte/,
       left: 'nothing-left',
     });
-  }, 60_000);
+  });
 
   it('counts as unverified when its proof is gone, and as lost when that goes meanwhile', async () => {
     const { backupId } = await desk.backUp('desk');
@@ -190,7 +186,7 @@ describe('a backup whose records were touched after its verification', () => {
       cause: /is unverified/,
       left: null,
     });
-  }, 60_000);
+  });
 
   describe('which counts other rows than there are', () => {
     const tamper = () => {
@@ -209,7 +205,7 @@ describe('a backup whose records were touched after its verification', () => {
       const outcome = await desk.restore();
       expectFailure(outcome, { ...mismatch, left: 'nothing-left' });
       expect(outcome.record?.report?.checks.problems).toHaveLength(1);
-    }, 60_000);
+    });
 
     it('is kept when asked, and it is said where', async () => {
       tamper();
@@ -221,7 +217,7 @@ describe('a backup whose records were touched after its verification', () => {
         { n: 500 },
       ]);
       await desk.query(`DROP DATABASE "${database}"`);
-    }, 60_000);
+    });
   });
 });
 
@@ -247,7 +243,6 @@ describe('an object store in trouble', () => {
       expect(store().faults.injected).toBeGreaterThanOrEqual(before + 3);
       await desk.expectWhole(outcome);
     },
-    60_000,
   );
 
   it('that refuses to be read in the middle of the data fails the restore by name', async () => {
@@ -259,7 +254,7 @@ describe('an object store in trouble', () => {
       cause: 'archive.dump',
       left: 'nothing-left',
     });
-  }, 60_000);
+  });
 });
 
 describe('two restores of one backup at a time', () => {
@@ -268,5 +263,5 @@ describe('two restores of one backup at a time', () => {
     expect(one.record?.report?.database).not.toBe(other.record?.report?.database);
     await desk.expectWhole(one);
     await desk.expectWhole(other);
-  }, 60_000);
+  });
 });

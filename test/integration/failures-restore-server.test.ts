@@ -55,7 +55,7 @@ describe('the role that restores', () => {
       cause: 'ALTER ROLE "restorer" CREATEDB',
       left: 'nothing-left',
     });
-  }, 60_000);
+  });
 
   it('must have the password of its secret', async () => {
     await restoreAs('SUPERUSER');
@@ -66,7 +66,7 @@ describe('the role that restores', () => {
       cause: /password authentication failed.*secret/,
       left: 'failed',
     });
-  }, 60_000);
+  });
 
   const rotate = async () => {
     const password = newPassword();
@@ -82,7 +82,6 @@ describe('the role that restores', () => {
       expect(retriedErrors()).toEqual([]);
       await desk.expectWhole(outcome);
     },
-    60_000,
   );
 
   it('may get another password when pg_restore is the next to connect', async () => {
@@ -92,7 +91,7 @@ describe('the role that restores', () => {
     expect(retriedErrors()).toEqual([]);
     expect(outcome.execution).toMatchObject({ status: 'SUCCEEDED' });
     await dropAll(/^desk_restored/);
-  }, 60_000);
+  });
 
   it('may have a password that holds for one connection, as tokens hold for minutes', async () => {
     const { server } = desk.pipeline;
@@ -122,26 +121,22 @@ describe('the role that restores', () => {
     expect(tokens).toBeGreaterThan(3);
     expect(await contents('late')).toEqual(await contents('desk'));
     await desk.query('DROP DATABASE late');
-  }, 60_000);
+  });
 });
 
 describe('a target that is taken', () => {
   it.each([
     ['new', 'there is a database there already'],
     ['existing', 'the database there has 1 table (public.mine)'],
-  ] as const)(
-    'is refused with what was found, and stays as it is: %s',
-    async (mode, cause) => {
-      await desk.query('CREATE DATABASE there');
-      await desk.query('CREATE TABLE mine AS SELECT 1 AS n', 'there');
-      const before = await contents('there');
-      const outcome = await desk.restore({ target: { mode, database: 'there' } });
-      expectFailure(outcome, { error: 'TargetNotEmpty', cause, left: 'nothing-left' });
-      expect(await contents('there')).toEqual(before);
-      await desk.query('DROP DATABASE there');
-    },
-    60_000,
-  );
+  ] as const)('is refused with what was found, and stays as it is: %s', async (mode, cause) => {
+    await desk.query('CREATE DATABASE there');
+    await desk.query('CREATE TABLE mine AS SELECT 1 AS n', 'there');
+    const before = await contents('there');
+    const outcome = await desk.restore({ target: { mode, database: 'there' } });
+    expectFailure(outcome, { error: 'TargetNotEmpty', cause, left: 'nothing-left' });
+    expect(await contents('there')).toEqual(before);
+    await desk.query('DROP DATABASE there');
+  });
 });
 
 describe('a statement that fails', () => {
@@ -162,17 +157,13 @@ describe('a statement that fails', () => {
       'DROP INDEX things_home; ALTER TABLE things ADD CHECK (at_home(n) > 0)',
       /public\.things.*COPY/,
     ],
-  ] as const)(
-    'is named with its object, and nothing is left: %s',
-    async (sql, cause) => {
-      await desk.query(sql, 'brittle');
-      await desk.backUp('brittle');
-      const outcome = await desk.restore({ database: 'brittle', backup: 'latest' });
-      expectFailure(outcome, { error: 'RestoreFailed', cause, left: 'nothing-left' });
-      expect(outcome.execution.cause).toContain('not at home');
-    },
-    60_000,
-  );
+  ] as const)('is named with its object, and nothing is left: %s', async (sql, cause) => {
+    await desk.query(sql, 'brittle');
+    await desk.backUp('brittle');
+    const outcome = await desk.restore({ database: 'brittle', backup: 'latest' });
+    expectFailure(outcome, { error: 'RestoreFailed', cause, left: 'nothing-left' });
+    expect(outcome.execution.cause).toContain('not at home');
+  });
 });
 
 describe('a swap that does not work', () => {
@@ -200,23 +191,25 @@ describe('a swap that does not work', () => {
       desk.restore({ ...swap, roles: { noOwner: true } }),
     );
     await expectNotSwapped(outcome, /held by process \d+ of postgres.*permission denied/);
-  }, 60_000);
+  });
 
   it('leaves the original in its place when the name for it is taken', async () => {
     const outcome = await desk.actAt(
       'check',
       async () => {
-        const now = Date.now();
-        for (let second = 0; second < 15; second += 1) {
-          const at = new Date(now + second * 1000).toISOString();
-          const time = at.replaceAll(/[-:]|\.\d+/g, '').toLowerCase();
+        // As long as making them takes, and 15 seconds more.
+        for (let second = Date.now(); second < Date.now() + 15_000; second += 1000) {
+          const time = new Date(second)
+            .toISOString()
+            .replaceAll(/[-:]|\.\d+/g, '')
+            .toLowerCase();
           await desk.query(`CREATE DATABASE swapped_before_${time} STRATEGY file_copy`);
         }
       },
       swap,
     );
     await expectNotSwapped(outcome, /swapped_before_\w+" already exists/);
-  }, 60_000);
+  });
 });
 
 describe('a target server that cuts the restore off', () => {
@@ -231,7 +224,6 @@ describe('a target server that cuts the restore off', () => {
       expect(retriedErrors()).toEqual(['ConnectionLost']);
       await desk.expectWhole(outcome);
     },
-    60_000,
   );
 
   it('by a crash in the middle of the data: it is tried again and succeeds', async () => {
@@ -243,7 +235,7 @@ describe('a target server that cuts the restore off', () => {
     });
     expect(retriedErrors()[0]).toBe('ConnectionLost');
     await desk.expectWhole(outcome);
-  }, 60_000);
+  });
 });
 
 describe("another source's server", () => {
@@ -282,10 +274,10 @@ describe("another source's server", () => {
       });
       stack.plane.ssm.putParameter(`${LOCAL.planPrefix}target-${major}`, JSON.stringify(other));
     }
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all([...servers.values()].map((it) => it.stop('immediate')));
-  }, 60_000);
+  });
 
   it('that lacks the roles is left as it is, and the roles are named', async () => {
     expectFailure(await desk.restore({ target: { source: 'target-18' } }), {
@@ -294,7 +286,7 @@ describe("another source's server", () => {
       left: 'nothing-left',
     });
     expect(await databasesOf(18)).toEqual([{ datname: 'postgres' }]);
-  }, 60_000);
+  });
 
   it.each([15, 17])(
     'of the older major %i is refused before anything is made, roles included',
@@ -309,7 +301,6 @@ describe("another source's server", () => {
       expect(await databasesOf(major)).toEqual([{ datname: 'postgres' }]);
       await expectNoSession(server(major));
     },
-    60_000,
   );
 
   // The last: that server does not come back.
@@ -323,5 +314,5 @@ describe("another source's server", () => {
     expect(retriedErrors()).toEqual(['ConnectionLost', 'DatabaseUnreachable']);
     expectFailure(outcome, { error: 'DatabaseUnreachable', cause: 'ECONNREFUSED', left: 'failed' });
     expect(outcome.record?.cleanUp?.detail).toMatch(/^DatabaseUnreachable: cannot connect/);
-  }, 60_000);
+  });
 });

@@ -134,7 +134,7 @@ describe('retention at the end of a real run', () => {
     const versions = await objects().versions(backupKey(refOf(first), 'archive.dump'));
     expect(versions.map(({ deleteMarker }) => deleteMarker)).toEqual([true, false]);
     await expectNothingHalfWritten(pipeline());
-  }, 60_000);
+  });
 
   it('deletes nothing and says so when the plan would delete too much', async () => {
     const first = await startOver();
@@ -153,7 +153,7 @@ describe('retention at the end of a real run', () => {
     expect(await backupIds()).toEqual(expect.arrayContaining(known));
     expect(await backupIds()).toHaveLength(known.length + 1);
     expect(deletedKeys(before)).toEqual([]);
-  }, 60_000);
+  });
 
   it('only shows what it would do when it is a dry run', async () => {
     const first = await startOver();
@@ -168,7 +168,7 @@ describe('retention at the end of a real run', () => {
     });
     expect(await backupIds()).toHaveLength(3);
     expect(deletedKeys(before)).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe('retention that breaks off half-way', () => {
@@ -202,7 +202,7 @@ describe('retention that breaks off half-way', () => {
     // Of a few minutes ago and without a proof: it might still be on its way. It goes when it is old.
     expect(left).toContain(first);
     expect(left).not.toContain(made);
-  }, 60_000);
+  });
 
   it('is tried again when the store fails for a moment', async () => {
     const first = await startOver();
@@ -214,7 +214,7 @@ describe('retention that breaks off half-way', () => {
     const { execution } = await pipeline().run();
     expect(execution.status).toBe('SUCCEEDED');
     expect(await backupIds()).toHaveLength(1);
-  }, 60_000);
+  });
 });
 
 describe('retention while another backup of the source is being made', () => {
@@ -254,7 +254,7 @@ describe('retention while another backup of the source is being made', () => {
     expect(execution.status).toBe('SUCCEEDED');
     expect(await backupIds()).toEqual([backupId]);
     await expectNothingHalfWritten(pipeline());
-  }, 60_000);
+  });
 
   it('keeps everything of a database whose dump has failed', async () => {
     const first = await startOver();
@@ -269,5 +269,5 @@ describe('retention while another backup of the source is being made', () => {
     expect(execution).toMatchObject({ status: 'FAILED', error: 'ChecksumMismatch' });
     expect(summary?.retention).toMatchObject({ withheld: ['shop'], archives: { deleted: 0 } });
     expect(await backupIds()).toEqual([...known, held.ref.backupId].sort());
-  }, 60_000);
+  });
 });

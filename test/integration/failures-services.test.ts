@@ -27,7 +27,7 @@ const pipeline = usePipeline({
 let expectGoodBackupUntouched: () => Promise<void>;
 beforeAll(async () => {
   expectGoodBackupUntouched = await makeGoodBackup(pipeline());
-}, 60_000);
+});
 afterEach(async () => {
   store().faults.clear();
   plane().faults.clear();
@@ -60,14 +60,10 @@ describe('services that throttle', () => {
     ['SNS', 'sns.Publish', 'Throttled'],
     ['Systems Manager', 'ssm.GetParameter', 'ThrottlingException'],
     ['Secrets Manager', 'secretsmanager.GetSecretValue', 'ThrottlingException'],
-  ] as const)(
-    'are asked again: %s',
-    async (_service, operation, error) => {
-      plane().faults.failNext(operation, { error, times: 2 });
-      expectVerified(pipeline(), await pipeline().run());
-    },
-    60_000,
-  );
+  ] as const)('are asked again: %s', async (_service, operation, error) => {
+    plane().faults.failNext(operation, { error, times: 2 });
+    expectVerified(pipeline(), await pipeline().run());
+  });
 
   it('are asked again: RDS', async () => {
     pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
@@ -77,7 +73,7 @@ describe('services that throttle', () => {
     const outcome = await pipeline().run();
     expectVerified(pipeline(), outcome);
     expect(outcome.summary?.snapshot.status).toBe('available');
-  }, 60_000);
+  });
 });
 
 describe('services that throttle for longer than every retry', () => {
@@ -98,7 +94,6 @@ describe('services that throttle for longer than every retry', () => {
       expectOneRunAlert(outcome, { status: 'FAILED', stage, error: 'Throttled' });
       expect([...(await listBackups(pipeline())).keys()]).toEqual(before);
     },
-    60_000,
   );
 });
 
@@ -118,7 +113,7 @@ describe('an SNS that takes no message', () => {
     expect(summary?.status).toBe('SUCCEEDED');
     const made = [...(await listBackups(pipeline()))].filter(([id]) => !before.has(id));
     expect(made.map(([, files]) => files.has('verification.json'))).toEqual([true]);
-  }, 60_000);
+  });
 
   it('fails the execution at once when it refuses, though the backup is good and is kept', async () => {
     const before = new Set((await listBackups(pipeline())).keys());
@@ -129,7 +124,7 @@ describe('an SNS that takes no message', () => {
     expect(summary?.status).toBe('SUCCEEDED');
     const made = [...(await listBackups(pipeline()))].filter(([id]) => !before.has(id));
     expect(made.map(([, files]) => files.has('verification.json'))).toEqual([true]);
-  }, 60_000);
+  });
 });
 
 describe('a snapshot that goes wrong while the dumps go on', () => {
@@ -162,7 +157,7 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
     } finally {
       rds.snapshotQuota = quota;
     }
-  }, 60_000);
+  });
 
   it('is told as Throttled when RDS throttles for longer than every retry', async () => {
     pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
@@ -170,7 +165,7 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
     const outcome = await pipeline().run();
     expectOnlySnapshotFailed(outcome, 'Throttled');
     expect(retriesOf(outcome, 'Create Snapshot')).toEqual(Array(4).fill('Throttled'));
-  }, 60_000);
+  });
 
   it('is adopted when the answer to its creation was lost', async () => {
     pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
@@ -183,7 +178,7 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
       snapshot: { adopted: true },
     });
     expect(plane().rds.snapshots()).toHaveLength(before + 1);
-  }, 60_000);
+  });
 
   it("is not adopted when it is somebody else's, which stays as it is", async () => {
     pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
@@ -214,7 +209,7 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
       .rds.snapshots()
       .filter(({ id }) => id === snapshotId);
     expect(theirs).toMatchObject([{ status: 'available' }]);
-  }, 60_000);
+  });
 
   it('is told as SnapshotFailed when RDS cannot make it', async () => {
     pipeline().changePlan({ kinds: ['snapshot', 'logical'] });
@@ -231,5 +226,5 @@ describe('a snapshot that goes wrong while the dumps go on', () => {
           copyCluster({ connection: server, dataDirectory: server.dataDirectory, destination }),
       });
     }
-  }, 60_000);
+  });
 });

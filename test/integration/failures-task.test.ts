@@ -30,7 +30,7 @@ describe('a backup whose task fails', () => {
     stack: {
       environment: BULK_ENVIRONMENT,
       waitScale: 0.01,
-      spotNoticeSeconds: 4,
+      spotNoticeSeconds: 10,
       onExecutionEvent: (event) => events.push(event),
       onTaskLine: ({ line }) => lines.push(line),
     },
@@ -40,7 +40,7 @@ describe('a backup whose task fails', () => {
   beforeAll(async () => {
     await makeBulkDatabase(pipeline().server);
     expectGoodBackup = await makeGoodBackup(pipeline());
-  }, 60_000);
+  });
   beforeEach(() => {
     events.length = 0;
     lines.length = 0;
@@ -50,7 +50,7 @@ describe('a backup whose task fails', () => {
     await expectNothingHalfWritten(pipeline());
     await expectNoProcess(pipeline());
     await expectGoodBackup();
-  }, 30_000);
+  });
 
   const tasks = () => pipeline().stack.plane.ecs.tasks() as TaskView[];
   const lastTask = () => tasks().at(-1);
@@ -86,7 +86,7 @@ describe('a backup whose task fails', () => {
   };
   const saidLine = (text: string) => lines.some((line) => line.includes(text));
   const tokenClosed = async () => {
-    await expect.poll(() => saidLine('task token closed'), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => saidLine('task token closed')).toBe(true);
   };
   const backupCount = async () => (await listBackups(pipeline())).size;
 
@@ -98,20 +98,21 @@ describe('a backup whose task fails', () => {
       // The dead cannot have had the held request answered: the event alone ends the run.
       await running;
     });
-    expect(Date.now() - killedAt).toBeLessThan(15_000);
+    // A quarter of the five minutes that a heartbeat may be late.
+    expect(Date.now() - killedAt).toBeLessThan(75_000);
     expectOneAlert(outcome, 'TaskKilled', /exit code 137.*OutOfMemoryError/);
     expect(retriedErrors()).toEqual([]);
-  }, 60_000);
+  });
 
   it('fails by name when its task is killed from outside', async () => {
     const outcome = await dumpHalfWay(() => signalTask('SIGKILL'));
     expectOneAlert(outcome, 'TaskKilled', 'exit code 137');
-  }, 60_000);
+  });
 
   it('fails by name when its task crashes', async () => {
     const outcome = await dumpHalfWay(() => signalTask('SIGABRT'));
     expectOneAlert(outcome, 'TaskFailed', 'exit code 134');
-  }, 60_000);
+  });
 
   it('tries again and succeeds when Spot takes its task away', async () => {
     const before = await backupCount();
@@ -126,7 +127,7 @@ describe('a backup whose task fails', () => {
     });
     expect(alerts).toHaveLength(1);
     expect(await backupCount()).toBe(before + 1);
-  }, 60_000);
+  });
 
   it('tries again as well when the task does not end within the notice of Spot', async () => {
     const before = await backupCount();
@@ -140,7 +141,7 @@ describe('a backup whose task fails', () => {
     expect(execution).toMatchObject({ status: 'SUCCEEDED' });
     expect(retriedErrors()).toEqual(['TaskInterrupted']);
     expect(await backupCount()).toBe(before + 1);
-  }, 60_000);
+  });
 
   it('cleans up by itself when it is told to stop, though no event tells of it', async () => {
     const ecs = new ECSClient(account());
@@ -156,7 +157,7 @@ describe('a backup whose task fails', () => {
     expect(saidLine('upload aborted')).toBe(true);
     expect(execution).toMatchObject({ status: 'SUCCEEDED' });
     expect(retriedErrors()).toEqual(['TaskInterrupted']);
-  }, 60_000);
+  });
 
   it('fails by name when its task never started', async () => {
     pipeline().stack.plane.ecs.scriptNextTask({
@@ -165,7 +166,7 @@ describe('a backup whose task fails', () => {
     const outcome = await pipeline().run();
     expectOneAlert(outcome, 'TaskNeverStarted', 'CannotPullContainerError');
     expect(retriedErrors()).toEqual([]);
-  }, 60_000);
+  });
 
   it('tries again and succeeds when there was no room for its task', async () => {
     pipeline().stack.plane.ecs.scriptNextTask({ placementFailure: 'RESOURCE:MEMORY' });
@@ -175,7 +176,7 @@ describe('a backup whose task fails', () => {
     const { execution } = await pipeline().run();
     expect(execution).toMatchObject({ status: 'SUCCEEDED' });
     expect(retriedErrors()).toEqual(['TaskLaunchFailed', 'TaskLaunchFailed']);
-  }, 60_000);
+  });
 
   it('launches one task when the answer of ECS is lost on its way', async () => {
     const before = tasks().length;
@@ -183,17 +184,17 @@ describe('a backup whose task fails', () => {
     expect((await pipeline().run()).execution).toMatchObject({ status: 'SUCCEEDED' });
     expect(tasks()).toHaveLength(before + 1);
     expect(retriedErrors()).toEqual([]);
-  }, 60_000);
+  });
 
   it('does not try again when ECS refuses its task for good', async () => {
     pipeline().stack.plane.ecs.scriptNextTask({ placementFailure: 'MISSING' });
     const outcome = await pipeline().run();
     expectOneAlert(outcome, 'TaskRejected', /ECS did not start .*MISSING/);
     expect(retriedErrors()).toEqual([]);
-  }, 60_000);
+  });
 
   it('fails at the heartbeat when its task hangs, and that gives up when it wakes', async () => {
-    pipeline().changePlan({ dump: { heartbeatSeconds: 6 } });
+    pipeline().changePlan({ dump: { heartbeatSeconds: 8 } });
     const outcome = await dumpHalfWay(async (running) => {
       const task = runningTask();
       await signalTask('SIGSTOP');
@@ -206,10 +207,10 @@ describe('a backup whose task fails', () => {
     expectOneAlert(outcome, 'States.HeartbeatTimeout', 'its task was silent');
     await pipeline().stack.plane.ecs.taskStopped(lastTask()?.taskArn ?? '');
     expect(lastTask()).toMatchObject({ containers: [{ exitCode: 75 }] });
-  }, 60_000);
+  });
 
   it('gives up its dump when somebody stops the run, and leaves the next one free', async () => {
-    pipeline().changePlan({ dump: { heartbeatSeconds: 6 } });
+    pipeline().changePlan({ dump: { heartbeatSeconds: 8 } });
     const states = new SFNClient(account());
     const { execution, alerts } = await dumpHalfWay(async () => {
       const running = pipeline()
@@ -226,7 +227,7 @@ describe('a backup whose task fails', () => {
     await pipeline().stack.plane.ecs.taskStopped(lastTask()?.taskArn ?? '');
     expect(lastTask()).toMatchObject({ containers: [{ exitCode: 75 }] });
     expect((await pipeline().run()).execution).toMatchObject({ status: 'SUCCEEDED' });
-  }, 60_000);
+  });
 
   it('refuses a second run of the source and does not disturb the first', async () => {
     const before = await backupCount();
@@ -244,5 +245,5 @@ describe('a backup whose task fails', () => {
     expect(first.alerts).toHaveLength(2);
     expect(retriedErrors()).toEqual([]);
     expect(await backupCount()).toBe(before + 1);
-  }, 60_000);
+  });
 });

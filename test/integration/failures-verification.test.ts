@@ -23,7 +23,7 @@ const pipeline = usePipeline({ plan: { retention: KEEP_ALL } });
 let expectGoodBackupUntouched: () => Promise<void>;
 beforeAll(async () => {
   expectGoodBackupUntouched = await makeGoodBackup(pipeline());
-}, 60_000);
+});
 
 /** Runs a backup that comes to harm, and asks for what must follow from any damage. */
 async function expectQuarantine(
@@ -77,23 +77,19 @@ describe('a bit that flips in storage before the verification', () => {
     ["the archive's head", 'archive.dump', 200],
     ['toc.dump', 'toc.dump', 200],
     ['globals.sql', 'globals.sql', 10],
-  ] as const)(
-    'is found in %s',
-    async (_where, file, offset) => {
-      await expectQuarantine((held) => damage().flipBit(LOCAL.bucket, held.key(file), offset), {
-        error: 'ChecksumMismatch',
-        cause: /does not have its SHA-256/,
-      });
-    },
-    30_000,
-  );
+  ] as const)('is found in %s', async (_where, file, offset) => {
+    await expectQuarantine((held) => damage().flipBit(LOCAL.bucket, held.key(file), offset), {
+      error: 'ChecksumMismatch',
+      cause: /does not have its SHA-256/,
+    });
+  });
 
   it('is found in the last byte of the archive', async () => {
     await expectQuarantine((held) => damage().flipBit(LOCAL.bucket, held.key('archive.dump'), -1), {
       error: 'ChecksumMismatch',
       cause: /the data in .* does not have its SHA-256; the damage is in \w+/,
     });
-  }, 30_000);
+  });
 });
 
 describe('an object that is not what the dump wrote', () => {
@@ -105,18 +101,14 @@ describe('an object that is not what the dump wrote', () => {
       },
       { error: 'SizeMismatch', cause: /bytes, the manifest says/ },
     );
-  }, 30_000);
+  });
 
-  it.each(['archive.dump', 'globals.sql'] as const)(
-    'is found when %s is gone',
-    async (file) => {
-      await expectQuarantine((held) => damage().remove(LOCAL.bucket, held.key(file)), {
-        error: 'ObjectMissing',
-        cause: /is named in the manifest, but is not there/,
-      });
-    },
-    30_000,
-  );
+  it.each(['archive.dump', 'globals.sql'] as const)('is found when %s is gone', async (file) => {
+    await expectQuarantine((held) => damage().remove(LOCAL.bucket, held.key(file)), {
+      error: 'ObjectMissing',
+      cause: /is named in the manifest, but is not there/,
+    });
+  });
 
   it('is found when somebody deleted the archive, which leaves a delete marker', async () => {
     const { objects } = pipeline().stack;
@@ -124,7 +116,7 @@ describe('an object that is not what the dump wrote', () => {
       error: 'ObjectMissing',
       cause: /is not there/,
     });
-  }, 30_000);
+  });
 
   it.each(['archive.dump', 'toc.dump'] as const)(
     'is found when %s was written again, be it with the same bytes',
@@ -134,7 +126,6 @@ describe('an object that is not what the dump wrote', () => {
         cause: /the dump task wrote version/,
       });
     },
-    30_000,
   );
 
   it("is found when another backup's archive is in its place, version and size included", async () => {
@@ -149,7 +140,7 @@ describe('an object that is not what the dump wrote', () => {
       },
       { error: 'ChecksumMismatch', cause: /does not have its SHA-256/ },
     );
-  }, 30_000);
+  });
 });
 
 describe('a manifest that is not the one the dump wrote', () => {
@@ -166,14 +157,14 @@ describe('a manifest that is not the one the dump wrote', () => {
       },
       invalid(/was altered/),
     );
-  }, 30_000);
+  });
 
   it('is found when a bit of it flipped', async () => {
     await expectQuarantine(
       (held) => damage().flipBit(LOCAL.bucket, held.key('manifest.json'), 40),
       invalid(/was altered|is malformed/),
     );
-  }, 30_000);
+  });
 
   it('is found when it was written a second time with a digest that fits', async () => {
     await expectQuarantine(
@@ -184,7 +175,7 @@ describe('a manifest that is not the one the dump wrote', () => {
         ),
       invalid(/was written 2 times/),
     );
-  }, 30_000);
+  });
 
   it("is found when it is another backup's", async () => {
     const earlier = [...(await listBackups(pipeline())).keys()][0] ?? '';
@@ -196,29 +187,25 @@ describe('a manifest that is not the one the dump wrote', () => {
         ),
       invalid(/describes another backup/),
     );
-  }, 30_000);
+  });
 
   it.each([
     ['is cut JSON', '{"version": 1,'],
     ['is empty', ''],
     ['is JSON of something else', '[]'],
-  ])(
-    'is found when it %s',
-    async (_what, body) => {
-      await expectQuarantine(
-        (held) => forge(held.key('manifest.json'), body),
-        invalid(/is malformed/),
-      );
-    },
-    30_000,
-  );
+  ])('is found when it %s', async (_what, body) => {
+    await expectQuarantine(
+      (held) => forge(held.key('manifest.json'), body),
+      invalid(/is malformed/),
+    );
+  });
 
   it('is found when it is gone', async () => {
     await expectQuarantine((held) => damage().remove(LOCAL.bucket, held.key('manifest.json')), {
       error: 'ObjectMissing',
       cause: /there is no .*manifest\.json/,
     });
-  }, 30_000);
+  });
 });
 
 /** The first block of a table that has rows: type, id (5 bytes), length of the chunk (5), zstd. */
@@ -257,14 +244,14 @@ describe('an archive that nobody can read, though every size and digest fits', (
       error: 'ContentsMismatch',
       cause: /pg_restore cannot read the archive/,
     });
-  }, 30_000);
+  });
 
   it('is found by our reader when the structure is broken', async () => {
     await expectQuarantine((held) => damageAndResign(held, blockWithRows(held).offset + 6), {
       error: 'ArchiveCorrupt',
       cause: /./,
     });
-  }, 30_000);
+  });
 
   it('is found at level structure when a block is not where the contents say', async () => {
     pipeline().changePlan({ verification: { level: 'structure' } });
@@ -277,7 +264,7 @@ describe('an archive that nobody can read, though every size and digest fits', (
     } finally {
       pipeline().changePlan({});
     }
-  }, 30_000);
+  });
 });
 
 describe('a backup of an odd size', () => {
@@ -314,7 +301,7 @@ describe('a backup of an odd size', () => {
     expect(alerts).toHaveLength(1);
     expect(alerts[0]?.attributes).toMatchObject({ status: 'SUCCEEDED', severity: 'warning' });
     await expectNothingHalfWritten(pipeline());
-  }, 30_000);
+  });
 
   it('is quarantined where the plan says fail, and the bad one is no measure for the next', async () => {
     pipeline().changePlan({ verification: { sizeAnomaly: { ...rules, action: 'fail' } } });
@@ -326,5 +313,5 @@ describe('a backup of an odd size', () => {
       });
     }
     pipeline().changePlan({});
-  }, 60_000);
+  });
 });

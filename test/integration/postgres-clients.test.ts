@@ -63,7 +63,7 @@ describe.skipIf(fellBack)('the built clients (skipped where none can be built)',
     (major) => {
       for (const program of clientPrograms) {
         const file = path.join(clients.directory, String(major), 'bin', program);
-        const said = execFileSync(file, ['--version'], { encoding: 'utf8', timeout: 10_000 });
+        const said = execFileSync(file, ['--version'], { encoding: 'utf8', timeout: 120_000 });
         expect(said.trim()).toBe(`${program} (PostgreSQL) ${recorded(major).version}`);
       }
     },
@@ -143,7 +143,7 @@ describe.skipIf(fellBack)('the built clients (skipped where none can be built)',
 
 function check(prefix: string, version: string) {
   const argv = [path.join(layer, 'check.sh'), prefix, version];
-  return spawnSync('bash', argv, { encoding: 'utf8', timeout: 30_000 });
+  return spawnSync('bash', argv, { encoding: 'utf8', timeout: 120_000 });
 }
 
 /**
@@ -264,7 +264,7 @@ describe.skipIf(fellBack)('a build (skipped where none is possible)', () => {
     const pidFile = path.join(folder, 'pid');
     const slow = makeRelease({ configure: `echo $$ >${pidFile}; exec sleep 60` });
     const stop = new AbortController();
-    const patiently = { timeout: 20_000 };
+    const patiently = { timeout: 120_000 };
     const building = ensurePostgresClients({ directory, ...slow, signal: stop.signal });
     await expect
       .poll(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8'), patiently)
@@ -284,7 +284,7 @@ describe.skipIf(fellBack)('a build (skipped where none is possible)', () => {
     const prefix = path.join(makeFolder(), 'prefix');
     const tarball = path.join(cacheDirectory, 'postgresql-99.1.tar.bz2');
     const argv = [path.join(layer, 'build.sh'), tarball, '0'.repeat(64), prefix];
-    const result = spawnSync('bash', argv, { encoding: 'utf8', timeout: 30_000 });
+    const result = spawnSync('bash', argv, { encoding: 'utf8', timeout: 120_000 });
     expect(result.status).toBe(1);
     expect(result.stderr).toContain('does not have the SHA-256');
     expect(existsSync(prefix)).toBe(false);

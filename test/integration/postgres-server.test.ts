@@ -140,7 +140,7 @@ describe('when the program that started a PostgreSQL goes', () => {
     await ended;
     expect(existsSync(folder)).toBe(false);
     // Whoever inherits the ended process may take a moment to reap it.
-    await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isRunning(pid)).toBe(false);
   });
 
   it.runIf(existsSync('/usr/bin/setpriv'))(
@@ -148,7 +148,7 @@ describe('when the program that started a PostgreSQL goes', () => {
     async () => {
       const { program, pid } = await startProgram();
       program.kill('SIGKILL');
-      await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+      await expect.poll(() => isRunning(pid)).toBe(false);
     },
   );
 });

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publishServices } from '#local/services-record.ts';
 import { newestDumpableMajor, withClient } from '#test/postgres.ts';
+import { sharedProgram } from '#test/shared-build.ts';
 import { usePipeline } from '#test/stack.ts';
-import { buildCli } from '../../scripts/build.ts';
 import { ensurePostgresClients } from '../../scripts/postgres-clients.ts';
 
 const major = await newestDumpableMajor();
@@ -54,7 +54,7 @@ function pattern(lines: readonly string[]): RegExp {
   return new RegExp(parts.join('[\\s\\S]*'));
 }
 
-describe('recovering as docs/recovery-runbook.md says', { timeout: 120_000 }, () => {
+describe('recovering as docs/recovery-runbook.md says', () => {
   const pipeline = usePipeline({
     major,
     plan: { databases: ['shop', 'audit'], kinds: ['snapshot', 'logical'] },
@@ -66,7 +66,7 @@ describe('recovering as docs/recovery-runbook.md says', { timeout: 120_000 }, ()
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'holdfast-runbook-'));
-    program = (await buildCli({ out: directory }))?.path ?? '';
+    program = await sharedProgram();
     const { directory: clients, majors } = await ensurePostgresClients();
     programs = join(clients, String(majors.at(-1)), 'bin');
     // Servers made of its snapshots do not run as root and still have to reach them.
@@ -74,7 +74,7 @@ describe('recovering as docs/recovery-runbook.md says', { timeout: 120_000 }, ()
     withdraw = await publishServices(pipeline().stack, pipeline().directory);
     const { execution } = await pipeline().run();
     if (execution.status !== 'SUCCEEDED') throw new Error(`no backup: ${execution.cause}`);
-  }, 180_000);
+  });
   afterAll(async () => {
     await withdraw();
     await rm(directory, { recursive: true, force: true });
@@ -89,7 +89,7 @@ describe('recovering as docs/recovery-runbook.md says', { timeout: 120_000 }, ()
       argv,
       {
         cwd: directory,
-        timeout: 90_000,
+        timeout: 120_000,
         env: {
           PATH: process.env['PATH'] ?? '',
           HOME: directory,
@@ -97,7 +97,7 @@ describe('recovering as docs/recovery-runbook.md says', { timeout: 120_000 }, ()
           PGPORT: String(server.port),
           PGUSER: server.user,
           PGPASSWORD: server.password,
-          PGCONNECT_TIMEOUT: '10',
+          PGCONNECT_TIMEOUT: '60',
         },
       },
     );

@@ -30,11 +30,11 @@ describe('a server in recovery (a replica)', () => {
     await chown(signal, owner.uid, owner.gid);
     await chown(directory, owner.uid, owner.gid);
     replica = await startPostgres({ dataDirectory, password: server.password });
-  }, 120_000);
+  });
   afterAll(async () => {
     await replica?.stop('immediate');
     await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  });
 
   it('is backed up and verified, and the manifest says where it stood', async () => {
     const { port } = replica as PostgresServer;
@@ -59,5 +59,5 @@ describe('a server in recovery (a replica)', () => {
     const manifest = Manifest.parse(JSON.parse(String(record?.body)));
     expect(manifest.server.isReplica).toBe(true);
     expect(manifest.server.lsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
-  }, 60_000);
+  });
 });

@@ -31,7 +31,7 @@ function splitArgv(line: string): string[] {
   );
 }
 
-describe('restoring as docs/restore-by-hand.md says', { timeout: 60_000 }, () => {
+describe('restoring as docs/restore-by-hand.md says', () => {
   const pipeline = usePipeline({ major });
   const target = usePostgres({ major });
   let directory: string;
@@ -50,21 +50,21 @@ describe('restoring as docs/restore-by-hand.md says', { timeout: 60_000 }, () =>
       await writeFile(join(directory, basename(key)), objects.stream(key));
     }
     original = await contentsOf(pipeline().server, 'shop');
-  }, 120_000);
+  });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
   /** Runs one command against a server with an environment of its own; fails as it does. */
   async function run([program = '', ...args]: string[], server: PostgresServer = target.server) {
     return promisify(execFile)(join(programs, program), args, {
       cwd: directory,
-      timeout: 60_000,
+      timeout: 120_000,
       maxBuffer: 64 * 1024 * 1024,
       env: {
         PGHOST: server.host,
         PGPORT: String(server.port),
         PGUSER: server.user,
         PGPASSWORD: server.password,
-        PGCONNECT_TIMEOUT: '10',
+        PGCONNECT_TIMEOUT: '60',
       },
     });
   }

@@ -23,7 +23,7 @@ const major = await newestDumpableMajor();
 /** A word that must never be seen. */
 const SECRET = 's3cret-word';
 
-describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
+describe('what goes wrong in a restore', () => {
   const postgres = usePostgres({ major });
   const limited: Login = { user: 'limited', password: 'of-no-importance' };
 
@@ -59,7 +59,7 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
     ]) {
       await postgres.query('managed', statement);
     }
-  }, 120_000);
+  });
 
   it('reports what only a superuser may make, with what it means; the rest is there', async () => {
     const copy = await emptyDatabase(postgres, 'OWNER limited');
@@ -409,7 +409,7 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
             yield (chunk as Buffer).subarray(0, 100);
             running = await clientsOf(process.pid);
             controller.abort(reason);
-            await sleep(60_000, undefined, { ref: false });
+            await sleep(300_000, undefined, { ref: false });
           }
         })(),
       );
@@ -419,10 +419,10 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
       restoreInto(postgres.server, copy, { ...access, read }, { signal: controller.signal }),
     ).rejects.toBe(reason);
 
-    expect(Date.now() - started).toBeLessThan(20_000);
+    expect(Date.now() - started).toBeLessThan(100_000);
     expect(running).toContain('pg_restore');
     expect(await clientsOf(process.pid)).toEqual([]);
-    await expect.poll(() => sessionsOn(copy), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => sessionsOn(copy)).toEqual([]);
   });
 
   it('does not wait for the end of a statement when it is aborted', async () => {
@@ -452,9 +452,9 @@ describe('what goes wrong in a restore', { timeout: 60_000 }, () => {
       }),
     ).rejects.toBe(reason);
 
-    expect(Date.now() - started).toBeLessThan(20_000);
+    expect(Date.now() - started).toBeLessThan(100_000);
     // The server looks every ten seconds whether we are still there.
-    await expect.poll(() => sessionsOn(copy), { timeout: 20_000, interval: 500 }).toEqual([]);
+    await expect.poll(() => sessionsOn(copy), { interval: 500 }).toEqual([]);
   });
 
   it('calls it a lost connection when the server dies in the middle', async () => {

@@ -43,13 +43,13 @@ async function copyOf(
   return { restored, copy, archive };
 }
 
-describe('a whole database', { timeout: 120_000 }, () => {
+describe('a whole database', () => {
   const postgres = usePostgres({ major });
 
   beforeAll(async () => {
     await fillSampleDatabase({ connection: postgres.server, scale: 0.02 });
     await makeAwkwardDatabase(postgres.server, 'awkward');
-  }, 120_000);
+  });
 
   it('is the same afterwards: schema, rows, large objects, sequences', async () => {
     const { restored, copy, archive } = await copyOf(postgres, 'shop');
@@ -225,7 +225,7 @@ describe('a whole database', { timeout: 120_000 }, () => {
   });
 });
 
-describe('between servers of different majors', { timeout: 120_000 }, () => {
+describe('between servers of different majors', () => {
   const old = usePostgres({ major: oldestMajor });
   const middle = usePostgres({ major: 17 });
   const recent = usePostgres({ major });
@@ -236,7 +236,7 @@ describe('between servers of different majors', { timeout: 120_000 }, () => {
     await makeAwkwardDatabase(middle.server, 'awkward');
     // Roles are no part of an archive.
     await makeAwkwardDatabase(recent.server, 'other');
-  }, 120_000);
+  });
 
   it.each(clientMajors)(
     'what client %d dumped of an old one arrives on the newest',

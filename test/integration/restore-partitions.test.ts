@@ -65,17 +65,15 @@ async function makeEvents(
   });
 }
 
-describe('a table of 5,000 partitions', { timeout: 120_000 }, () => {
+describe('a table of 5,000 partitions', () => {
   const postgres = usePostgres({ major });
 
-  beforeAll(
-    () =>
-      makeEvents(postgres, 'parted', {
-        years: 20,
-        days: 250,
-        columns: 'id int NOT NULL, customer_id int NOT NULL REFERENCES customers',
-      }),
-    120_000,
+  beforeAll(() =>
+    makeEvents(postgres, 'parted', {
+      years: 20,
+      days: 250,
+      columns: 'id int NOT NULL, customer_id int NOT NULL REFERENCES customers',
+    }),
   );
 
   it('is the same afterwards, is checked, and is taken out again', async () => {
@@ -117,7 +115,7 @@ describe('a table of 5,000 partitions', { timeout: 120_000 }, () => {
   });
 });
 
-describe('a table with more partitions than the server can lock', { timeout: 120_000 }, () => {
+describe('a table with more partitions than the server can lock', () => {
   const source = usePostgres({ major });
   const narrow = usePostgres({
     major,
@@ -132,14 +130,12 @@ describe('a table with more partitions than the server can lock', { timeout: 120
   const YEARS = 3;
   const DAYS = 200;
 
-  beforeAll(
-    () =>
-      makeEvents(source, 'parted', {
-        years: YEARS,
-        days: DAYS,
-        columns: 'id int PRIMARY KEY, customer_id int NOT NULL',
-      }),
-    120_000,
+  beforeAll(() =>
+    makeEvents(source, 'parted', {
+      years: YEARS,
+      days: DAYS,
+      columns: 'id int PRIMARY KEY, customer_id int NOT NULL',
+    }),
   );
   const connect = async (database: string) => {
     const { databases } = await restoreDeps(narrow.server);

@@ -213,14 +213,14 @@ class Original {
   #run(program: 'pg_dump' | 'pg_restore', ...args: string[]) {
     const { host, port, user, password } = this.#postgres.server;
     return execute(join(this.#programs, program), args, {
-      timeout: 60_000,
+      timeout: 120_000,
       maxBuffer: 2 ** 28,
       env: {
         PGHOST: host,
         PGPORT: String(port),
         PGUSER: user,
         PGPASSWORD: password,
-        PGCONNECT_TIMEOUT: '10',
+        PGCONNECT_TIMEOUT: '60',
       },
     });
   }
@@ -244,7 +244,7 @@ it('there is a client to test with', () => {
   expect(majors).not.toEqual([]);
 });
 
-describe.each(majors)('archives of client %i', { timeout: 60_000 }, (major) => {
+describe.each(majors)('archives of client %i', (major) => {
   const postgres = usePostgres({ major });
   let directory: string;
   let shop: Original;

@@ -40,7 +40,7 @@ beforeAll(async () => {
   await source.query('postgres', 'CREATE DATABASE shop');
   await addRow();
   await restores().takeSnapshot('instance', 'orders-prod', 'holdfast-orders-one', ours('orders'));
-}, 60_000);
+});
 
 afterEach(async () => {
   plane().faults.clear();
@@ -71,7 +71,7 @@ function expectFailed(run: ServerRestoreRun, error: string, cause: RegExp): void
   expectSourceUntouched(run);
 }
 
-describe('an instance', { timeout: 60_000 }, () => {
+describe('an instance', () => {
   it('is restored from its latest snapshot, with the rows of that time and the settings of today', async () => {
     const rowsThen = await rowsNow();
     await addRow();
@@ -245,7 +245,7 @@ describe('an instance', { timeout: 60_000 }, () => {
   });
 });
 
-describe('an Aurora cluster', { timeout: 60_000 }, () => {
+describe('an Aurora cluster', () => {
   it('is restored from a snapshot, with one writer of the same class', async () => {
     await restores().takeSnapshot('cluster', 'billing-prod', 'billing-one', ours('billing'));
     const rowsThen = await rowsNow();
@@ -283,18 +283,18 @@ describe('an Aurora cluster', { timeout: 60_000 }, () => {
       'DeleteDBInstance',
       'DeleteDBCluster',
     ]);
-    await expect.poll(instances, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(instances).toEqual([]);
   });
 });
 
-describe('a restore that fails', { timeout: 60_000 }, () => {
+describe('a restore that fails', () => {
   it('leaves no server behind', async () => {
     restores().serve = () => Promise.reject(new Error('the volume is broken'));
     const run = await restores().run({ source: 'orders', snapshot: 'latest' });
     expectFailed(run, 'ServerRestoreFailed', /as incompatible-restore/);
     expect(run.record).toMatchObject({ status: 'FAILED', cleanUp: { status: 'deleting' } });
-    await expect.poll(instances, { timeout: 10_000 }).toEqual([]);
-    await expect.poll(serverDirectories, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(instances).toEqual([]);
+    await expect.poll(serverDirectories).toEqual([]);
   });
 
   it('leaves the server when the input says so', async () => {
@@ -315,14 +315,14 @@ describe('a restore that fails', { timeout: 60_000 }, () => {
     held.promise.catch(() => undefined);
     restores().serve = () => held.promise;
     const running = restores().run({ source: 'orders', snapshot: 'latest', timeoutMinutes: 30 });
-    await expect.poll(instances, { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(instances).toHaveLength(1);
     restores().passTime(31 * 60_000);
     const run = await running;
     restores().passTime(-31 * 60_000);
     held.reject(new Error('the test is over'));
     expectFailed(run, 'ServerRestoreTimeout', /is creating after 30 minutes/);
     expect(run.record?.cleanUp).toMatchObject({ status: 'deleting' });
-    await expect.poll(instances, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(instances).toEqual([]);
   });
 
   it('because the name is taken touches the server of that name in no way', async () => {
@@ -334,7 +334,7 @@ describe('a restore that fails', { timeout: 60_000 }, () => {
 
   it('because the name was taken at the last moment does not delete that server', async () => {
     const target = { identifier: 'late-comer' };
-    plane().faults.failNext('rds.RestoreDBInstanceFromDBSnapshot', { delayMilliseconds: 300 });
+    plane().faults.failNext('rds.RestoreDBInstanceFromDBSnapshot', { delayMilliseconds: 2_000 });
     const running = restores().run({ source: 'orders', snapshot: 'latest', target });
     const { server } = source;
     const seen = () => restores().deps.log.of('restore planned').at(-1)?.fields['target'];
@@ -375,11 +375,11 @@ describe('a restore that fails', { timeout: 60_000 }, () => {
     const run = await restores().run({ source: 'orders', snapshot: 'latest' });
     expectFailed(run, 'ServerRestoreFailed', /incompatible-restore/);
     expect(run.record?.cleanUp).toMatchObject({ status: 'deleting' });
-    await expect.poll(instances, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(instances).toEqual([]);
   });
 });
 
-describe('a restored server that cannot be looked into', { timeout: 60_000 }, () => {
+describe('a restored server that cannot be looked into', () => {
   const withOldPassword = async (input: object) => {
     await source.query('postgres', "ALTER ROLE holdfast_backup PASSWORD 'of last week'");
     await restores().takeSnapshot('instance', 'orders-prod', 'of-last-week', ours('orders'));
@@ -415,11 +415,11 @@ describe('a restored server that cannot be looked into', { timeout: 60_000 }, ()
     const run = await withOldPassword({ cleanUpOnFailure: true });
     expectFailed(run, 'AuthenticationFailed', /passwords of the time/);
     expect(run.record?.cleanUp).toMatchObject({ status: 'deleting' });
-    await expect.poll(instances, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(instances).toEqual([]);
   });
 });
 
-describe('a restore whose answers get lost', { timeout: 60_000 }, () => {
+describe('a restore whose answers get lost', () => {
   it('makes one server and adopts it', async () => {
     plane().faults.failNext('rds.RestoreDBInstanceFromDBSnapshot', { cut: 'after' });
     plane().faults.failNext('rds.DescribeDBInstances', { error: 'Throttling', times: 2 });
@@ -438,7 +438,7 @@ describe('a restore whose answers get lost', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what cannot be restored', { timeout: 60_000 }, () => {
+describe('what cannot be restored', () => {
   it.each([
     [
       'a snapshot that RDS does not have',
@@ -473,7 +473,7 @@ describe('what cannot be restored', { timeout: 60_000 }, () => {
   });
 });
 
-it('a copy of a copy can be snapshotted and restored again', { timeout: 60_000 }, async () => {
+it('a copy of a copy can be snapshotted and restored again', async () => {
   const run = await restores().run({ source: 'orders', snapshot: 'latest' });
   const { identifier = '' } = run.record?.restore.target ?? {};
   await restores().takeSnapshot('instance', identifier, 'of-the-restored');

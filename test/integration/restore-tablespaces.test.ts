@@ -81,7 +81,7 @@ beforeAll(async () => {
   await source.query('spread', MAKE);
 });
 
-describe('tables and indexes in tablespaces', { timeout: 60_000 }, () => {
+describe('tables and indexes in tablespaces', () => {
   it('lie where they lay when the target has the tablespaces', async () => {
     const { copy, restored } = await copyTo(source, 'spread');
 
@@ -192,7 +192,7 @@ describe('tables and indexes in tablespaces', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a database in a tablespace', { timeout: 60_000 }, () => {
+describe('a database in a tablespace', () => {
   const restoreId = '20261121T030000Z-k3v9qd';
   beforeAll(async () => {
     await source.query('postgres', `CREATE DATABASE moved TABLESPACE ${LARGE}`);

@@ -9,7 +9,8 @@ import { buildProgram } from '../../cli/program.ts';
 
 /** Completion as zsh and fish themselves do it; bash is beside the other tests of the command. */
 
-const has = (shell: string) => spawnSync(shell, ['-c', 'exit 0'], { timeout: 10_000 }).status === 0;
+const has = (shell: string) =>
+  spawnSync(shell, ['-c', 'exit 0'], { timeout: 120_000 }).status === 0;
 const [hasZsh, hasFish] = [has('zsh'), has('fish')];
 const absent = (isThere: boolean) => (isThere ? '' : ' (skipped: it is not installed)');
 
@@ -103,7 +104,7 @@ async function completeInZsh(way: Way, line: string): Promise<string[]> {
   execFileSync('zsh', ['-f', join(directory, 'driver.zsh'), home, line], {
     env: environment(home),
     cwd: home,
-    timeout: 20_000,
+    timeout: 120_000,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const printed = await readFile(offers, 'utf8');
@@ -117,7 +118,7 @@ function completeInFish(line: string): string[] {
   const printed = execFileSync(
     'fish',
     ['--no-config', '--command', program, join(home, 'holdfast.fish'), line],
-    { env: environment(home), encoding: 'utf8', timeout: 20_000 },
+    { env: environment(home), encoding: 'utf8', timeout: 120_000 },
   );
   return printed.split('\n').filter((word) => word !== '');
 }
@@ -159,7 +160,7 @@ describe.skipIf(!hasZsh)(`zsh${absent(hasZsh)}`, () => {
       const flags = [...options, ...tree.globalOptions].map(({ flag }) => flag);
       expect([name, wordsOf(offered)]).toEqual([name, flags.toSorted()]);
     }
-  }, 60_000);
+  });
 });
 
 describe.skipIf(!hasFish)(`fish${absent(hasFish)}`, () => {
@@ -175,5 +176,5 @@ describe.skipIf(!hasFish)(`fish${absent(hasFish)}`, () => {
       );
       expect([name, offered.toSorted()]).toEqual([name, expected.toSorted()]);
     }
-  }, 60_000);
+  });
 });

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { usePostgres, withClient } from '#test/postgres.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const LIMIT_MILLISECONDS = 150_000;
+const LIMIT_MILLISECONDS = 240_000;
 let out = '';
 
 beforeAll(async () => {

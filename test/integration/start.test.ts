@@ -10,7 +10,7 @@ import { usePostgres, withClient } from '#test/postgres.ts';
 type Document = ReturnType<typeof combineReports>;
 
 const root = resolve(import.meta.dirname, '../..');
-const LIMIT_MILLISECONDS = 150_000;
+const LIMIT_MILLISECONDS = 240_000;
 let out = '';
 
 interface StartEnd {

@@ -195,11 +195,39 @@ test('The process is killed: its server ends with it, and the next drill deletes
   expect(await readlink(`/proc/${pid}/cwd`)).toBe(dataDirectory);
   child.kill('SIGKILL');
   await once(child, 'close');
-  await expect.poll(() => isThere(pid), { timeout: 8_000 }).toBe(false);
+  await expect.poll(() => isThere(pid)).toBe(false);
   expect(existsSync(dataDirectory)).toBe(true);
   const server = await start();
   expect(existsSync(dataDirectory)).toBe(false);
   expect(existsSync(server.dataDirectory)).toBe(true);
+});
+
+test('The process is killed whose socket lay elsewhere: the next drill there deletes that, and nobody else does', async () => {
+  const directory = join(place.directory, '..', 'long', 'y'.repeat(100));
+  const child = spawn(
+    process.execPath,
+    [
+      '--input-type=module-typescript',
+      '--eval',
+      CHILD.replace('server.dataDirectory', 'server.connection.host'),
+      place.programs,
+      directory,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const socketDirectory = String(line).trim();
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  expect(socketDirectory.startsWith(directory)).toBe(false);
+  const other = await start();
+  await other.stop();
+  expect(existsSync(socketDirectory)).toBe(true);
+  const servers = makeThrowawayServers({ programs: place.programs, directory });
+  const server = await servers.start({ major: 18, signal });
+  started.push(server);
+  expect(existsSync(socketDirectory)).toBe(false);
+  expect(await runOn(server, 'postgres', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
 });
 
 test('The process ends without stopping it: the server and its data go all the same', async () => {

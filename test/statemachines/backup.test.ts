@@ -192,7 +192,7 @@ describe('a run in which everything works', () => {
         running += 1;
         most = Math.max(most, running);
         // The first ones take longest, so that the order of ends is not that of starts.
-        const pause = 2 * (databases.length - databases.indexOf(database));
+        const pause = 20 * (databases.length - databases.indexOf(database));
         setTimeout(() => {
           running -= 1;
           void succeed(taskToken, makeVerifiedDatabase({ database }));
@@ -236,7 +236,7 @@ describe('a run in which one part fails', () => {
       },
       // Answered only when the other branch has long failed.
       'Dump Database': ({ taskToken, database: { database } }) => {
-        setTimeout(() => void succeed(taskToken, makeVerifiedDatabase({ database })), 50);
+        setTimeout(() => void succeed(taskToken, makeVerifiedDatabase({ database })), 500);
       },
     });
 
@@ -257,7 +257,7 @@ describe('a run in which one part fails', () => {
     const ran = await run({
       'Create Snapshot': () => makeSnapshotState({ status: 'creating' }),
       'Check Snapshot': async () => {
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         return makeSnapshotState();
       },
       'Discover Databases': () => {
@@ -438,7 +438,7 @@ describe('a dump that falls silent', () => {
   it('is given up at its timeout, however lively it is', async () => {
     let beating: NodeJS.Timeout | undefined;
     const ran = await run({
-      'Plan Backup': dumpsWith({ heartbeatSeconds: 1, timeoutSeconds: 1.5 }),
+      'Plan Backup': dumpsWith({ heartbeatSeconds: 2, timeoutSeconds: 2.5 }),
       'Dump Database': ({ taskToken }) => {
         beating = setInterval(() => {
           // The last one comes after the end of the wait, and is refused.

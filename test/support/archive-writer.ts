@@ -125,17 +125,27 @@ export function writeArchive(spec: ArchiveSpec): WrittenArchive {
   return { bytes, headLengthBytes: placeholder.length, blocks };
 }
 
+/**
+ * The archive as `pg_dump … > file` leaves it from version 16 on: what goes back to fill the offsets in is written
+ * behind the data. Definitions of statistics are not written again.
+ */
+export function appendToc(spec: ArchiveSpec): Buffer {
+  const { bytes } = writeArchive({ ...spec, withOffsets: false });
+  const filled = writeArchive({ ...spec, withOffsets: true });
+  const again = writeToc(
+    spec,
+    new Map(filled.blocks.map((block) => [block.dumpId, block.offset])),
+    ({ desc }) => desc !== 'STATISTICS DATA',
+  );
+  return Buffer.concat([bytes, again]);
+}
+
 const sections = ['none', 'pre-data', 'data', 'post-data'];
 
 function writeHead(spec: ArchiveSpec, offsets: ReadonlyMap<number, number>): Buffer {
-  const int = (value: number) => writeInt(value, spec.intSizeBytes);
-  const encoding = spec.textEncoding ?? 'utf8';
-  const text = (value: string | undefined) =>
-    value === undefined
-      ? int(-1)
-      : Buffer.concat([int(Buffer.byteLength(value, encoding)), Buffer.from(value, encoding)]);
-  const { minor, intSizeBytes, offsetSizeBytes, compression, entries } = spec;
-  const out: Buffer[] = [
+  const { int, text } = writers(spec);
+  const { minor, intSizeBytes, offsetSizeBytes, compression } = spec;
+  return Buffer.concat([
     Buffer.from('PGDMP'),
     Buffer.from([1, minor, 0, intSizeBytes, offsetSizeBytes, 1]),
     minor >= 15 ? Buffer.from([compression]) : int(compression),
@@ -143,14 +153,35 @@ function writeHead(spec: ArchiveSpec, offsets: ReadonlyMap<number, number>): Buf
     text('shop'),
     text('18.4'),
     text('18.6 (Debian 18.6-3)'),
-    int(entries.length),
-  ];
+    writeToc(spec, offsets, () => true),
+  ]);
+}
+
+function writers(spec: ArchiveSpec) {
+  const int = (value: number) => writeInt(value, spec.intSizeBytes);
+  const encoding = spec.textEncoding ?? 'utf8';
+  const text = (value: string | undefined) =>
+    value === undefined
+      ? int(-1)
+      : Buffer.concat([int(Buffer.byteLength(value, encoding)), Buffer.from(value, encoding)]);
+  return { int, text };
+}
+
+function writeToc(
+  spec: ArchiveSpec,
+  offsets: ReadonlyMap<number, number>,
+  isDefined: (entry: EntrySpec) => boolean,
+): Buffer {
+  const { int, text } = writers(spec);
+  const { minor, offsetSizeBytes, entries } = spec;
+  const out: Buffer[] = [int(entries.length)];
   for (const entry of entries) {
     const hasData = entry.table !== undefined || entry.blobs !== undefined;
     out.push(int(entry.dumpId), int(hasData ? 1 : 0), text('1259'), text('16385'));
     const section = entry.section ?? (hasData ? 'data' : 'pre-data');
     out.push(text(entry.tag), text(entry.desc), int(1 + sections.indexOf(section)));
-    out.push(text(entry.definition), text(entry.dropStatement ?? ''), text(entry.copyStatement));
+    if (isDefined(entry)) out.push(text(entry.definition));
+    out.push(text(entry.dropStatement ?? ''), text(entry.copyStatement));
     out.push(text(entry.schema), text(entry.tablespace));
     if (minor >= 14) out.push(text(entry.accessMethod ?? 'heap'));
     if (minor >= 16) out.push(int((entry.relationKind ?? 'r').charCodeAt(0)));

@@ -20,7 +20,7 @@ export function launchBrowser(): Promise<Browser> {
     executablePath: CHROMIUM,
     // Containers have neither a sandbox to make nor much shared memory.
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
-    timeout: 60_000,
+    timeout: 120_000,
   });
 }
 

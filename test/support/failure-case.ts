@@ -63,9 +63,9 @@ export async function startHeldRun(
     bus.history
       .slice(before)
       .find((event) => event['detail-type'] === 'Object Created' && refOf(event) !== undefined);
-  await expect.poll(manifestEvent, { timeout: 20_000, interval: 20 }).toBeDefined();
+  await expect.poll(manifestEvent, { interval: 20 }).toBeDefined();
   const event = manifestEvent() as BusEvent;
-  await expect.poll(() => runningTasks(ecs), { timeout: 10_000, interval: 20 }).toEqual([]);
+  await expect.poll(() => runningTasks(ecs), { interval: 20 }).toEqual([]);
   await bus.idle();
   const ref = refOf(event) as BackupRef;
   const key = (file: BackupFile) => backupKey(ref, file);
@@ -157,9 +157,7 @@ export async function expectNothingHalfWritten(pipeline: Pipeline): Promise<void
       .map(([backupId, files]) => `${backupId}: ${[...files].join(', ')}`),
     tasks: runningTasks(ecs),
   });
-  await expect
-    .poll(leftovers, { timeout: 10_000 })
-    .toEqual({ uploads: [], folders: [], tasks: [] });
+  await expect.poll(leftovers).toEqual({ uploads: [], folders: [], tasks: [] });
 }
 
 function runningTasks(ecs: Pipeline['stack']['plane']['ecs']): object[] {

@@ -18,7 +18,7 @@ export function sendRaw(
         path: options.path,
         headers: { authorization: AUTHORIZATION, ...options.headers },
         agent: false,
-        timeout: 10_000,
+        timeout: 120_000,
       },
       (answer) => {
         let text = '';
@@ -32,7 +32,7 @@ export function sendRaw(
         );
       },
     );
-    sent.on('timeout', () => sent.destroy(new Error('no answer within 10 s')));
+    sent.on('timeout', () => sent.destroy(new Error('no answer within two minutes')));
     sent.on('error', reject);
     sent.end(options.body ?? '');
   });

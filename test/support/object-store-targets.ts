@@ -44,7 +44,7 @@ export async function startOwnStore(): Promise<S3Target> {
 
 /** Whether moto's server can be run: being on PATH is not enough where a version manager has a shim. */
 export function hasMoto(): boolean {
-  return spawnSync('moto_server', ['--help'], { timeout: 30_000, stdio: 'ignore' }).status === 0;
+  return spawnSync('moto_server', ['--help'], { timeout: 120_000, stdio: 'ignore' }).status === 0;
 }
 
 export async function startMoto(): Promise<S3Target> {

@@ -57,7 +57,7 @@ export async function actWhileHeld<Result>(
   const result = start();
   result.catch(() => undefined);
   try {
-    await expect.poll(count, { timeout: 20_000, interval: 20 }).toBeGreaterThan(before);
+    await expect.poll(count, { interval: 20 }).toBeGreaterThan(before);
     await act(result);
   } finally {
     release();
@@ -68,7 +68,7 @@ export async function actWhileHeld<Result>(
 /** No task and no client program of the pipeline runs any more. */
 export async function expectNoProcess(pipeline: Pipeline): Promise<void> {
   const running = async () => [await findTasks(pipeline), await findPrograms(pipeline)];
-  await expect.poll(running, { timeout: 15_000 }).toEqual([[], []]);
+  await expect.poll(running).toEqual([[], []]);
 }
 
 /** Process ids of the pipeline's own tasks. */

@@ -58,7 +58,7 @@ export async function withClient<T>(
     user: server.user,
     password: server.password,
     database,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: 60_000,
   });
   // A server that is killed says so through the running query as well.
   client.on('error', () => undefined);
@@ -90,13 +90,13 @@ export async function runClient(
   const { directory } = await ensurePostgresClients();
   const major = await newestClientMajor();
   const child = spawn(join(directory, String(major), 'bin', program), args, {
-    timeout: 60_000,
+    timeout: 120_000,
     env: {
       PGHOST: on.server.host,
       PGPORT: String(on.server.port),
       PGUSER: on.user ?? on.server.user,
       PGPASSWORD: on.password ?? on.server.password,
-      PGCONNECT_TIMEOUT: '10',
+      PGCONNECT_TIMEOUT: '60',
     },
   });
   child.stdin.on('error', () => undefined);

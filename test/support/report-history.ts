@@ -89,7 +89,8 @@ export function makeHistory(options: HistoryOptions = {}): SourceRecords {
       makeSummary(source, databases, new Date(start - day * DAY), day),
     ),
     runCount: days,
-    running: undefined,
+    untold: undefined,
+    schedule: { known: true, fact: { enabled: true, expression: '', timezone: 'UTC' } },
     newest: new Map(
       [...inventory.databases].map(([database, [backup]]) => [
         database,
@@ -295,6 +296,7 @@ export function makeMixedRecords(): ReportRecords {
   return {
     now: HISTORY_NOW,
     bucket: 'holdfast-prod-backups',
+    region: 'eu-west-1',
     sources: [
       makeHistory(),
       makeHistory({

@@ -63,14 +63,14 @@ export async function runProgram(
   const { directory, majors } = await ensurePostgresClients({ log: () => {} });
   const { server, major = majors.at(-1), input } = options;
   const child = spawn(join(directory, String(major), 'bin', program), args, {
-    timeout: 60_000,
+    timeout: 120_000,
     env: {
       LC_ALL: 'C',
       PGHOST: server?.host,
       PGPORT: String(server?.port),
       PGUSER: server?.user,
       PGPASSWORD: server?.password,
-      PGCONNECT_TIMEOUT: '10',
+      PGCONNECT_TIMEOUT: '60',
     },
   });
   child.stdin.on('error', () => undefined);

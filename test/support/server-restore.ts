@@ -100,11 +100,11 @@ export function useServerRestores(source: SharedPostgres): () => ServerRestores 
     plane = await startControlPlane({ workDirectory: directory, waitScale: 0.01 });
     restores = assemble(plane, source, directory);
     restores.register();
-  }, 60_000);
+  });
   afterAll(async () => {
     await plane?.close();
     await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  });
   return () => {
     if (!restores) throw new Error('the control plane has not started');
     return restores;

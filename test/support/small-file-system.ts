@@ -15,7 +15,7 @@ export interface SmallFileSystem {
 }
 
 const mount = (...args: string[]) =>
-  execFileSync('mount', args, { timeout: 10_000, stdio: ['ignore', 'ignore', 'pipe'] });
+  execFileSync('mount', args, { timeout: 120_000, stdio: ['ignore', 'ignore', 'pipe'] });
 
 /** Memory as a disk; `owner` may write to it. Throws where this machine does not let us mount one. */
 export function mountSmallFileSystem(owner?: { uid: number; gid: number }): SmallFileSystem {
@@ -39,7 +39,7 @@ export function mountSmallFileSystem(owner?: { uid: number; gid: number }): Smal
     mounted = false;
     process.off('exit', unmount);
     // Lazily: a server that was killed may hold a file for a moment.
-    execFileSync('umount', ['--lazy', directory], { timeout: 10_000 });
+    execFileSync('umount', ['--lazy', directory], { timeout: 120_000 });
     rmSync(directory, { recursive: true });
   };
   process.on('exit', unmount);

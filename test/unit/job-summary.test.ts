@@ -333,7 +333,7 @@ describe('the program', () => {
     spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/job-summary.ts')], {
       input,
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     });
 
   it('reads the document from standard input and writes the page', () => {

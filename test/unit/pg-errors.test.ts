@@ -11,11 +11,21 @@ describe('an error of a session', () => {
     ['57P01', 'ConnectionLost'],
     ['57P02', 'ConnectionLost'],
     ['57P03', 'ConnectionLost'],
+    ['57P04', 'DatabaseNotFound'],
     ['57P05', 'ConnectionLost'],
+    ['57000', 'ConnectionLost'],
     ['08006', 'ConnectionLost'],
     ['08P01', 'ConnectionLost'],
     ['53300', 'DatabaseUnreachable'],
-    ['53200', 'DatabaseUnreachable'],
+    ['53000', 'ServerOutOfResources'],
+    ['53100', 'ServerOutOfResources'],
+    ['53200', 'ServerOutOfResources'],
+    ['53400', 'ServerOutOfResources'],
+    ['58000', 'ServerStorageFault'],
+    ['58030', 'ServerStorageFault'],
+    ['58P01', 'ServerStorageFault'],
+    ['XX001', 'ServerStorageFault'],
+    ['XX002', 'ServerStorageFault'],
     ['57014', 'DatabaseUnreachable'],
     ['ECONNRESET', 'ConnectionLost'],
     ['EPIPE', 'ConnectionLost'],
@@ -47,6 +57,22 @@ describe('an error of a session', () => {
   ])('of the driver, %s, is %s', (message, name) => {
     expect(translatePgError(new Error(message), 'query')).toMatchObject({ name });
   });
+
+  it.each([
+    ['53100', undefined, /more storage/],
+    ['53200', undefined, /more memory/],
+    ['53200', 'You might need to increase "max_locks_per_transaction".', /max_locks_per_trans/],
+    ['53300', undefined, /max_connections/],
+    ['53400', undefined, /temp_file_limit/],
+    ['57014', undefined, /load of the server/],
+  ])(
+    'with the code %s and the hint %s says what helps, not to look at the network',
+    (code, hint, remedy) => {
+      const error = translatePgError(Object.assign(new Error('no'), { code, hint }), 'query');
+      expect(error).toMatchObject({ remedy: expect.stringMatching(remedy) });
+      expect(String(error)).not.toContain('security groups');
+    },
+  );
 
   it.each(['42P01', '42601', '22012', 'XX000'])(
     'with the code %s stays what it is: a bug',

@@ -50,6 +50,7 @@ describe('the order of a restore', () => {
     makeEntry(24, 'ACL', { section: 'none', tag: 'LARGE OBJECTS 1..2', dependencies: [22] }),
     makeEntry(25, 'STATISTICS DATA', { section: 'data', dependencies: [10] }),
     makeEntry(26, 'COMMENT', { section: 'none', tag: 'LARGE OBJECT 1' }),
+    postData(29, 'ROW SECURITY', [10]),
     postData(30, 'INDEX', [10]),
     makeEntry(31, 'COMMENT', { section: 'none', tag: 'INDEX x', dependencies: [30] }),
     makeEntry(32, 'ACL', { section: 'none', tag: 'COLUMN a.b', dependencies: [12] }),
@@ -59,18 +60,13 @@ describe('the order of a restore', () => {
     postData(36, 'STATISTICS DATA', [30]),
   ];
 
-  it('is that of pg_restore: what tables need, rows, the rest, privileges, views, event triggers', () => {
+  it('is that of pg_restore: what tables need, rows, the rest, row security, privileges, views, event triggers', () => {
     const order = restoreOrder({ entries }, all(entries));
     expect(idsOf(order.preData)).toEqual([10, 11]);
     expect(idsOf(order.beforeData)).toEqual([14, 22]);
     expect(idsOf(order.data)).toEqual([20, 23]);
     expect(idsOf(order.afterData)).toEqual([21, 24, 25, 26]);
-    expect(order.postData.map(idsOf)).toEqual([
-      [30, 31],
-      [12, 13, 32],
-      [35, 36],
-      [33, 34],
-    ]);
+    expect(order.postData.map(idsOf)).toEqual([[30, 31], [29], [12, 13, 32], [35, 36], [33, 34]]);
   });
 
   it('has only what is wanted', () => {

@@ -83,6 +83,6 @@ describe('the order in which tables are loaded', () => {
     const levels = orderByReferences(tables, references);
     expect(levels).toHaveLength(5_000);
     expect([...(levels[0] ?? [])]).toEqual([4_999]);
-    expect(performance.now() - began).toBeLessThan(3_000);
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 });

@@ -249,9 +249,42 @@ describe('a selected table', () => {
         message:
           'sales.orders needs TYPE sales.state; ' +
           'TRIGGER sales.orders stamp needs FUNCTION sales.stamp(); ' +
-          'say "withDependencies": true, select it too, or create it in the target first',
+          'say "withDependencies": true',
       }),
     );
+  });
+
+  it.each([
+    ['TABLE', 'public.base', ', or select it too'],
+    ['VIEW', 'public.base', ', or select it too'],
+    ['EXTENSION', 'hstore', ', or create it first in an empty database, and restore into that'],
+    ['FUNCTION', 'public.lim()', ''],
+    ['TYPE', 'public.state', ''],
+  ])('is told what can be done about a missing %s', (desc, tag, ways) => {
+    const toc = [entry(1, desc, tag), entry(2, 'TABLE', 'public.heir', { dependencies: [1] })];
+    expect(() => requireSelected(toc, { tables: ['public.heir'] })).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(/; say "withDependencies": true[^;]*$/),
+        remedy: `say "withDependencies": true${ways}`,
+      }),
+    );
+  });
+
+  it('is named so that the name can be pasted', () => {
+    const toc = [
+      entry(1, 'TABLE', '', { schema: 'Weird Sch.ema', tag: 'x.y' }),
+      entry(2, 'TABLE', 'p.z'),
+      entry(3, 'FK CONSTRAINT', '', {
+        schema: 'Weird Sch.ema',
+        tag: 'x.y a_fkey',
+        needs: [1, 2],
+        definition: 'ALTER TABLE ONLY "Weird Sch.ema"."x.y"\n    ADD CONSTRAINT a_fkey …',
+      }),
+    ];
+    const pasted = '"Weird Sch.ema"."x.y"';
+    const { ids, warnings } = select(toc, { tables: [pasted] });
+    expect([...ids]).toEqual([1]);
+    expect(warnings).toEqual([`FK CONSTRAINT ${pasted} a_fkey is left out: p.z is not selected`]);
   });
 
   it('says which foreign key, publications and large objects it goes without', () => {
@@ -545,11 +578,11 @@ describe('names that look alike', () => {
       }),
     ];
     expect(select(alike, { tables: ['a.x'] }).warnings).toEqual([
-      'FK CONSTRAINT a.x y z is left out: a."x y" is not selected',
+      'FK CONSTRAINT a.x "y z" is left out: a."x y" is not selected',
     ]);
     expect(idsOf(alike, { tables: ['a.x y'], withDependencies: true })).toEqual([1, 2, 3, 4]);
     expect(select(alike, { tables: ['a."x y"'] }).warnings).toEqual([
-      'FK CONSTRAINT a.x y z is left out: a.x is not selected',
+      'FK CONSTRAINT a."x y" z is left out: a.x is not selected',
     ]);
   });
 

@@ -33,6 +33,16 @@ function verdictOn(changes: Changes) {
 }
 
 describe('a statement that was refused', () => {
+  it('is no loss where a grant cannot be made in the name of its grantor, and only there', () => {
+    const refused = { desc: 'ACL', tag: 'TABLE orders', part: 'privilege' } as const;
+    const text = 'SET SESSION AUTHORIZATION "x";';
+    expect(verdictOn({ ...refused, text })).toMatchObject({
+      fatal: false,
+      advice: expect.stringContaining("in the owner's name"),
+    });
+    expect(verdictOn({ ...refused, text: 'GRANT SELECT ON orders TO y;' }).fatal).toBe(true);
+  });
+
   it.each([
     ['EXTENSION', 'postgis', '0A000'],
     ['EXTENSION', 'postgis', '58P01'],
@@ -95,6 +105,14 @@ describe('a statement that was refused', () => {
     expect(serverTrouble(sqlState)).toBe(errorClass);
   });
 
+  it.each([
+    ['You might need to increase "max_locks_per_transaction".', /max_locks_per_transaction/],
+    [undefined, /more memory/],
+  ])('out of memory, with the hint %s, says what there was too little of', (hint, remedy) => {
+    const verdict = verdictOn({ desc: 'INDEX', sqlState: '53200', hint });
+    expect(verdict).toMatchObject({ fatal: true, remedy: expect.stringMatching(remedy) });
+  });
+
   it('ends the restore when the server gave no code', () => {
     expect(verdictOn({ desc: 'EVENT TRIGGER', sqlState: undefined })).toMatchObject({
       fatal: true,
@@ -105,6 +123,40 @@ describe('a statement that was refused', () => {
 });
 
 describe('an owner that cannot be given', () => {
+  it.each([
+    ['TABLE', 'must be able to SET ROLE "app"', /^make the restoring role a member of app, or/],
+    ['TABLE', 'must be member of role "app"', /^make the restoring role a member of app, or/],
+    [
+      'TABLE',
+      'permission denied for schema public',
+      /^let the owner of the schema run: GRANT CREATE ON SCHEMA "public" TO "app", or/,
+    ],
+    [
+      'SCHEMA',
+      'permission denied for database shop',
+      /^let the owner of the database grant CREATE on it to the restoring role, or/,
+    ],
+    [
+      'TABLE',
+      'keine Berechtigung für Schema public',
+      /^make the restoring role a member of app, let "app" have CREATE on the schema "public", or/,
+    ],
+  ])('of a %s, as the server says %s, has a remedy that helps', (desc, message, remedy) => {
+    const schema = desc === 'SCHEMA' ? '' : 'public';
+    const verdict = verdictOn({ desc, schema, owner: 'app', part: 'owner', message });
+    expect(verdict).toMatchObject({ fatal: true, remedy: expect.stringMatching(remedy) });
+    expect(verdict).toMatchObject({ remedy: expect.stringContaining('"noOwner": true') });
+  });
+
+  it.each(['PUBLICATION', 'SUBSCRIPTION', 'SERVER', 'FOREIGN DATA WRAPPER'])(
+    'leaves a %s with the restoring role, and does not say that it is missing',
+    (desc) => {
+      const verdict = verdictOn({ desc, schema: '', owner: 'app', part: 'owner' });
+      const advice = expect.stringContaining('belongs to the restoring role');
+      expect(verdict).toMatchObject({ fatal: false, advice });
+    },
+  );
+
   it.each(['rdsadmin', 'rds_superuser', 'pg_database_owner', 'cloudsqladmin'])(
     'is no loss where it is %s of the service',
     (owner) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { monthlyStorageCostUsd } from '#domain/storage-cost.ts';
+import { monthlyStorageCostUsd, pricedAs } from '#domain/storage-cost.ts';
 
 const GB = 2 ** 30;
 
@@ -9,7 +9,7 @@ describe('the estimate of what storage costs', () => {
     const ia = [{ sizeBytes: 100 * GB, storageClass: 'STANDARD_IA' }];
     expect(monthlyStorageCostUsd(ia, 'us-east-1')).toBeCloseTo(1.25, 6);
     const both = [{ sizeBytes: 100 * GB }, ...ia];
-    expect(monthlyStorageCostUsd(both)).toBeCloseTo(3.55, 6);
+    expect(monthlyStorageCostUsd(both, 'us-east-1')).toBeCloseTo(3.55, 6);
   });
 
   it('has the index of what is archived in it', () => {
@@ -20,7 +20,8 @@ describe('the estimate of what storage costs', () => {
   });
 
   it('bills small objects as AWS does where it does', () => {
-    const small = (storageClass: string) => monthlyStorageCostUsd([{ sizeBytes: 1, storageClass }]);
+    const small = (storageClass: string) =>
+      monthlyStorageCostUsd([{ sizeBytes: 1, storageClass }], 'eu-west-1');
     expect(small('STANDARD_IA') / small('STANDARD')).toBeGreaterThan(50_000);
   });
 
@@ -31,7 +32,15 @@ describe('the estimate of what storage costs', () => {
     ).toBeCloseTo(0.23, 6);
   });
 
+  it('says whose prices it counts with', () => {
+    expect([pricedAs('eu-west-1'), pricedAs('mars-1'), pricedAs('toString')]).toEqual([
+      'eu-west-1',
+      'us-east-1',
+      'us-east-1',
+    ]);
+  });
+
   it('is nothing for nothing', () => {
-    expect(monthlyStorageCostUsd([])).toBe(0);
+    expect(monthlyStorageCostUsd([], 'eu-west-1')).toBe(0);
   });
 });

@@ -30,7 +30,7 @@ export interface TableRange {
 }
 
 /** The byte range of each table's data, in the order of the TOC. */
-export function tableRanges(index: ArchiveIndex): TableRange[] {
+export function tableRanges(index: Pick<ArchiveIndex, 'entries' | 'blocks'>): TableRange[] {
   const blockOf = new Map(index.blocks.map((block) => [block.dumpId, block]));
   return tableDataEntries(index).flatMap((entry) => {
     const block = blockOf.get(entry.dumpId);
@@ -52,10 +52,17 @@ export interface TableCopy {
   readonly copyStatement: string | undefined;
 }
 
-/** The COPY statements that `pg_restore` prints before each table's rows, in its order. */
-export function tableCopies(toc: Pick<Toc, 'entries'>): TableCopy[] {
+/**
+ * The COPY statements that `pg_restore` prints before each table's rows, in its order. `readable`: the same table
+ * of contents with names as the database has them; statements have to stay what their bytes can be told from.
+ */
+export function tableCopies(
+  toc: Pick<Toc, 'entries'>,
+  readable: Pick<Toc, 'entries'> = toc,
+): TableCopy[] {
+  const names = new Map(readable.entries.map((entry) => [entry.dumpId, nameOf(entry)]));
   return tableDataEntries(toc).map((entry) => ({
-    ...nameOf(entry),
+    ...(names.get(entry.dumpId) ?? nameOf(entry)),
     copyStatement: entry.copyStatement,
   }));
 }

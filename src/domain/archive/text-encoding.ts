@@ -79,7 +79,7 @@ export function readableToc(head: Buffer, toc: Toc = parseToc(head)): Toc {
 }
 
 /**
- * What {@link decodeText} made of a name, as `decode` reads it: records have names as that reads them. Where
+ * What {@link decodeText} made of a name, as `decode` reads it: older records have names as that reads them. Where
  * Latin-1 and UTF-8 could both be behind it, the one that is a text in the encoding.
  */
 export function readAgain(recorded: string, decode: DecodeText): string {

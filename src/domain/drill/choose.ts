@@ -22,6 +22,8 @@ export interface DrillChoices {
   readonly missing: readonly { readonly database: string; readonly reason: string }[];
   /** For whoever reads the record. */
   readonly notes: readonly string[];
+  /** One database or one backup was asked for, and the source has more databases than that. */
+  readonly isPart: boolean;
 }
 
 export interface DrillWish {
@@ -30,6 +32,8 @@ export interface DrillWish {
   readonly past: readonly DrillRecord[];
   readonly input: Pick<DrillInput, 'source' | 'database' | 'backup'>;
   readonly rules: Pick<DrillRules, 'choose' | 'randomDays' | 'maxDatabases'>;
+  /** Those that the last run found: what should have a backup and has none is not in the inventory. */
+  readonly known?: readonly string[];
   /** The plan's: what is not backed up any more is not rehearsed either. */
   readonly selection: DatabaseSelection;
   readonly now: Date;
@@ -67,6 +71,7 @@ export function chooseArchives(wish: DrillWish): DrillChoices {
   return {
     archives: longestAgoFirst.slice(0, rules.maxDatabases),
     missing,
+    isPart: isAskedFor(input) && existingOf(wish).length > wanted.length,
     notes:
       later.length === 0
         ? []
@@ -74,9 +79,18 @@ export function chooseArchives(wish: DrillWish): DrillChoices {
   };
 }
 
-function databasesOf({ inventory, input, selection }: DrillWish): readonly string[] {
+function isAskedFor({ database, backup }: DrillWish['input']): boolean {
+  return database !== undefined || isBackupId(backup);
+}
+
+function existingOf({ inventory, known = [] }: DrillWish): string[] {
+  return [...new Set([...inventory.databases.keys(), ...known])];
+}
+
+function databasesOf(wish: DrillWish): readonly string[] {
+  const { inventory, input, selection } = wish;
   const { database, backup } = input;
-  const existing = [...inventory.databases.keys()];
+  const existing = existingOf(wish);
   if (database !== undefined) {
     // Of a name that is mistyped it says which one is meant.
     if (!inventory.databases.has(database)) chooseLatest(inventory, input.source, database);

@@ -1,90 +1,60 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { DatabaseDrill, DrillFinding, DrillRecord } from '#contracts/drill.ts';
-import {
-  attributeValue,
-  CAUSE_IN_JSON,
-  CAUSE_IN_TEXT,
-  consoleLine,
-  counted,
-  cutList,
-  joinSections,
-  section,
-} from '../alert-text.ts';
-import {
-  asciiSubject,
-  displayBytes,
-  displayName,
-  displaySeconds,
-  displayText,
-} from '../display-text.ts';
-import { nextStep } from '../next-steps.ts';
+import { frameAlert, frameUnplanned, type UnplannedFailure } from '../alert-frame.ts';
+import { CAUSE_IN_TEXT, counted, cutList, failuresFirst } from '../alert-text.ts';
+import { displayBytes, displayName, displaySeconds, displayText } from '../display-text.ts';
+import { missesRpo } from './drill-record.ts';
 import { failsDrill } from './findings.ts';
 
-/** The message about a drill that ended, whichever way; attributes as in alert-message.ts, `event` is `drill`. */
+/** The message about a drill that ended, whichever way. */
 export function drillAlert(record: DrillRecord, bucket: string): AlertMessage {
   const { drill, status, error, cause, databases, server } = record;
   const passed = status === 'PASSED';
-  const failed = databases.filter((database) => database.status === 'FAILED');
-  const what = `drill of ${drill.source}`;
-  const headline = passed
-    ? `${what} passed: back in ${displaySeconds(record.rtoSeconds ?? 0)}`
-    : `${what} FAILED: ${displayText(error ?? '', 80)}`;
-  const findings = databases.flatMap((database) =>
+  const failed = databases.filter(isFailed);
+  const failedFirst = failuresFirst(databases, isFailed);
+  const found = failedFirst.flatMap((database) =>
     database.findings.map((finding) => ({ database, finding })),
   );
-  const environment = findings.filter(({ finding }) => !failsDrill(finding));
-  const leftOver = server?.cleanUp && LEFT.has(server.cleanUp.status);
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', [
+  const findings = found.filter(({ finding }) => failsDrill(finding));
+  const environment = found.filter(({ finding }) => !failsDrill(finding));
+  const cleanUp = server?.cleanUp ?? null;
+  const left = server && cleanUp && LEFT.has(cleanUp.status);
+  return frameAlert({
+    event: 'drill',
+    status,
+    odd: environment.length > 0 || left === true,
+    stage: 'drill',
+    source: drill.source,
+    error,
+    cause,
+    headline: passed
+      ? `drill of ${drill.source} passed: back in ${displaySeconds(record.rtoSeconds ?? 0)}`
+      : `drill of ${drill.source} FAILED: ${displayText(error ?? '', 80)}`,
+    sections: {
+      What: [
         `${KINDS[drill.kind]}, ${passed ? 'all of them good' : `${failed.length} of ${databases.length} not good`}:`,
-        ...cutList(databases, databaseLine),
-      ]),
-      section('Against the targets', [
+        ...cutList(failedFirst, databaseLine),
+      ],
+      'Against the targets': [
         targetLine('RTO', record.rtoSeconds, drill.targets.rtoSeconds),
-        targetLine('RPO', record.rpoSeconds, drill.targets.rpoSeconds),
-      ]),
-      section('Why', passed ? [] : [displayText(cause ?? '', CAUSE_IN_TEXT)]),
-      section(
-        'What was found',
-        cutList(
-          findings.filter(({ finding }) => failsDrill(finding)),
-          findingLine,
-        ),
+        ...rpoLines(record),
+      ],
+      'What was found': cutList(findings, findingLine),
+      'What is left': left
+        ? [
+            `${server.identifier}: ${displayText(cleanUp.detail, CAUSE_IN_TEXT)}. Reconcile tries again every hour.`,
+          ]
+        : [],
+      "Of the drill's own server, which says nothing about the backups": cutList(
+        environment,
+        findingLine,
       ),
-      section('What to do next', passed ? [] : [nextStep(error ?? '')]),
-      section(
-        "Of the drill's own server, which says nothing about the backups",
-        cutList(environment, findingLine),
-      ),
-      section(
-        'What is left',
-        server?.cleanUp && leftOver
-          ? [
-              `${server.identifier}: ${displayText(server.cleanUp.detail, CAUSE_IN_TEXT)}. Reconcile tries again every hour.`,
-            ]
-          : [],
-      ),
-      section(
-        'Notes',
-        cutList(drill.notes, (note) => displayText(note, CAUSE_IN_TEXT)),
-      ),
-      section('Links', [
-        ...consoleLine(drill.executionArn),
-        `Records: s3://${bucket}/drills/${drill.source}/${drill.drillId}/`,
-      ]),
-    ]),
-    json: {
-      event: 'drill',
-      version: 1,
-      status,
-      error,
-      cause: cause === null ? null : displayText(cause, CAUSE_IN_JSON),
-      source: drill.source,
+      Notes: cutList(drill.notes, (note) => displayText(note, CAUSE_IN_TEXT)),
+    },
+    executionArn: drill.executionArn,
+    records: `s3://${bucket}/drills/${drill.source}/${drill.drillId}/`,
+    facts: {
       drillId: drill.drillId,
-      executionArn: drill.executionArn,
       kind: drill.kind,
       trigger: drill.trigger,
       databases: databases.length,
@@ -92,59 +62,25 @@ export function drillAlert(record: DrillRecord, bucket: string): AlertMessage {
       rtoSeconds: record.rtoSeconds,
       rpoSeconds: record.rpoSeconds,
       targets: drill.targets,
-      findings: findings.length - environment.length,
+      findings: findings.length,
       environmentFindings: environment.length,
       durationSeconds: record.durationSeconds,
-      cleanUp: server?.cleanUp?.status ?? null,
+      cleanUp: cleanUp?.status ?? null,
     },
-    attributes: {
-      event: 'drill',
-      status,
-      severity: passed ? (environment.length > 0 || leftOver ? 'warning' : 'info') : 'error',
-      source: drill.source,
-      stage: 'drill',
-      error: attributeValue(error ?? 'none'),
-    },
-  };
+  });
 }
 
 /** A drill that never got as far as a plan: the input or the plan was wrong, or there is no backup at all. */
-export function unplannedDrillAlert(failed: {
-  readonly source: string;
-  readonly error: string;
-  readonly cause: string;
-  readonly executionArn: string;
-}): AlertMessage {
-  const { source, error, cause, executionArn } = failed;
-  const headline = `drill of ${source} FAILED before it began: ${displayText(error, 80)}`;
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', ['Nothing was rehearsed: nobody knows whether the backups come back.']),
-      section('Why', [displayText(cause, CAUSE_IN_TEXT)]),
-      section('What to do next', [nextStep(error)]),
-      section('Links', consoleLine(executionArn)),
-    ]),
-    json: {
-      event: 'drill',
-      version: 1,
-      status: 'FAILED',
-      source,
-      error,
-      cause: displayText(cause, CAUSE_IN_JSON),
-      executionArn,
-    },
-    attributes: {
-      event: 'drill',
-      status: 'FAILED',
-      severity: 'error',
-      source,
-      stage: 'plan',
-      error: attributeValue(error),
-    },
-  };
+export function unplannedDrillAlert(failed: UnplannedFailure): AlertMessage {
+  return frameUnplanned(failed, {
+    event: 'drill',
+    stage: 'plan',
+    about: `drill of ${failed.source}`,
+    what: 'Nothing was rehearsed: nobody knows whether the backups come back.',
+  });
 }
+
+const isFailed = ({ status }: DatabaseDrill): boolean => status === 'FAILED';
 
 const KINDS: Readonly<Record<DrillRecord['drill']['kind'], string>> = {
   archive: 'Archives, each restored into a server of its own',
@@ -168,6 +104,24 @@ function findingLine(of: { database: DatabaseDrill; finding: DrillFinding }): st
   const { check, subject, message, advice } = of.finding;
   const where = [displayName(of.database.database), ...(subject === null ? [] : [subject])];
   return displayText(`${where.join(' ')}: ${check}: ${message}. ${advice}`, CAUSE_IN_TEXT);
+}
+
+function rpoLines(record: DrillRecord): string[] {
+  const { databases, drill, rpoSeconds } = record;
+  const { rpoSeconds: targetSeconds } = drill.targets;
+  if (rpoSeconds !== null || !missesRpo(record)) {
+    return [targetLine('RPO', rpoSeconds, targetSeconds)];
+  }
+  const without = databases.filter(
+    (it) => it.rpoSeconds === null && missesRpo({ databases: [it] }),
+  );
+  const [first] = without;
+  const more = without.length > 1 ? ` and ${without.length - 1} more` : '';
+  const ages = databases.flatMap((it) => it.rpoSeconds ?? []);
+  const others = ages.length > 0 ? `; of the others: ${displaySeconds(Math.max(...ages))}` : '';
+  return [
+    `RPO: MISSED, nothing of ${displayName(first?.database ?? '')}${more} can be brought back; the target is ${displaySeconds(targetSeconds)}${others}`,
+  ];
 }
 
 function targetLine(name: string, seconds: number | null, targetSeconds: number): string {

@@ -2,6 +2,7 @@ import type {
   DatabaseDrill,
   Drill,
   DrillFinding,
+  DrillInput,
   DrillRecord,
   DrillReport,
   DrillTargets,
@@ -11,13 +12,15 @@ import type { Failure } from '#contracts/workflow.ts';
 import { BackupNotFound, DrillFailed } from '#errors';
 import { displayName, displaySeconds } from '../display-text.ts';
 import { describeFailure } from '../failure-cause.ts';
-import { drillKey } from '../names.ts';
+import { drillKey, makeBackupId } from '../names.ts';
 import { failsDrill } from './findings.ts';
+import { recoveryTimeOfAll } from './recovery-times.ts';
+import { recordedFindings, recordedReport } from './recorded-report.ts';
 
 /** What became of the drill of one database, before it is judged. */
 export interface DrilledSubject extends Pick<DatabaseDrill, 'database' | 'backupId' | 'chosenBy'> {
-  /** When the newest data that could be brought back were written; null: there are none. */
-  readonly newestDataAt: string | null;
+  /** When the newest data that could be brought back were written; null: there are none; undefined: nobody knows. */
+  readonly newestDataAt: string | null | undefined;
   /** Where its task's report lies, or would lie; null: no task was started. */
   readonly reportKey: string | null;
   readonly failure: Failure | null;
@@ -85,25 +88,24 @@ export function judgeDatabase(
       : null;
   const failure = subject.failure ?? unread;
   const rpoSeconds =
-    newestDataAt === null
+    newestDataAt == null
       ? null
       : Math.max(0, (Date.parse(startedAt) - Date.parse(newestDataAt)) / 1000);
   const found = [
     ...(report?.findings ?? []),
     ...(report ? rtoFindings(report, targets) : []),
-    ...rpoFindings(rpoSeconds, targets),
+    ...(newestDataAt === null ? [nothingToBringBack(targets)] : rpoFindings(rpoSeconds, targets)),
   ];
   const failing = found.filter((finding) => failsDrill(finding));
   const error = failure?.Error ?? (failing.length > 0 ? DrillFailed.errorName : null);
-  const { version: _version, database: _database, backupId: _backup, ...facts } = report ?? {};
   return {
     database,
     backupId,
     chosenBy,
     status: error === null ? 'PASSED' : 'FAILED',
-    report: report ? (facts as Omit<DrillReport, 'version' | 'database' | 'backupId'>) : null,
+    report: report ? recordedReport(report) : null,
     rpoSeconds,
-    findings: found,
+    findings: recordedFindings(found),
     error,
     cause: failure ? describeFailure(failure) : (failing.map(({ message }) => message)[0] ?? null),
   };
@@ -113,7 +115,7 @@ function rtoFindings(
   { rtoSeconds, extrapolated, phases }: DrillReport,
   targets: DrillTargets,
 ): DrillFinding[] {
-  if (rtoSeconds <= targets.rtoSeconds) return [];
+  if (!isAbove(rtoSeconds, targets.rtoSeconds)) return [];
   const [longest] = phases.toSorted((a, b) => b.seconds - a.seconds);
   const took = extrapolated ? 'would have taken' : 'took';
   return [
@@ -121,24 +123,109 @@ function rtoFindings(
       class: 'target',
       check: 'rto',
       subject: null,
-      message: `it ${took} ${displaySeconds(rtoSeconds)} to bring the data back, more than ${displaySeconds(targets.rtoSeconds)}`,
+      message: `it ${took} ${displaySeconds(rtoSeconds ?? 0)} to bring the data back, more than ${displaySeconds(targets.rtoSeconds ?? 0)}`,
       advice: `The longest was ${longest?.phase ?? 'unknown'} with ${displaySeconds(longest?.seconds ?? 0)}: raise restore.jobs, give drill.task more CPU, or raise drill.targets.rtoMinutes if so much time is there.`,
     },
   ];
 }
 
+/** Of two that both are there. */
+function isAbove(seconds: number | null, targetSeconds: number | null): boolean {
+  return seconds !== null && targetSeconds !== null && seconds > targetSeconds;
+}
+
+/** Of all databases together; where one alone took too long, that is said of it. */
+function wholeRtoFindings(
+  rtoSeconds: number | null,
+  databases: readonly DatabaseDrill[],
+  targets: DrillTargets,
+): DrillFinding[] {
+  if (!isAbove(rtoSeconds, targets.rtoSeconds) || databases.some(missesRtoAlone)) return [];
+  return [
+    {
+      class: 'target',
+      check: 'rto',
+      subject: null,
+      message: `each of ${databases.length} databases came back in time, all of them took ${displaySeconds(rtoSeconds ?? 0)}, more than ${displaySeconds(targets.rtoSeconds ?? 0)}`,
+      advice:
+        'Raise dump.concurrency, which is also how many databases are rehearsed at a time, give drill.task more CPU, or raise drill.targets.rtoMinutes if so much time is there.',
+    },
+  ];
+}
+
+function missesRtoAlone({ findings }: DatabaseDrill): boolean {
+  return findings.some(({ check }) => check === 'rto');
+}
+
 function rpoFindings(rpoSeconds: number | null, targets: DrillTargets): DrillFinding[] {
-  if (rpoSeconds === null || rpoSeconds <= targets.rpoSeconds) return [];
+  if (!isAbove(rpoSeconds, targets.rpoSeconds)) return [];
   return [
     {
       class: 'target',
       check: 'rpo',
       subject: null,
-      message: `the newest data that can be brought back are ${displaySeconds(rpoSeconds)} old, more than ${displaySeconds(targets.rpoSeconds)}`,
+      message: `the newest data that can be brought back are ${displaySeconds(rpoSeconds ?? 0)} old, more than ${displaySeconds(targets.rpoSeconds ?? 0)}`,
       advice:
         'Look why there is no younger verified backup: `holdfast list`. Of a database that is not there any more, exclude the name from databases, or delete its backups.',
     },
   ];
+}
+
+function nothingToBringBack(targets: DrillTargets): DrillFinding {
+  return {
+    class: 'target',
+    check: 'rpo',
+    subject: null,
+    message: `nothing of it can be brought back, whatever its age${targets.rpoSeconds === null ? '' : `; the target is ${displaySeconds(targets.rpoSeconds)}`}`,
+    advice:
+      'Make a backup of it and look why there was none: `holdfast list`. What need not come back belongs into databases.exclude.',
+  };
+}
+
+/** Whether data came back, or would have come back, older than the target or not at all. */
+export function missesRpo({ databases }: Pick<DrillRecord, 'databases'>): boolean {
+  return databases.some(({ findings }) => findings.some(({ check }) => check === 'rpo'));
+}
+
+/** Whether bringing everything back took longer than the target, or one database alone did. */
+export function missesRto({
+  databases,
+  findings = [],
+}: Pick<DrillRecord, 'databases' | 'findings'>): boolean {
+  return databases.some(missesRtoAlone) || findings.some(({ check }) => check === 'rto');
+}
+
+/**
+ * `drill.json` of one that failed before there was a plan: nothing was rehearsed, so that nobody knows whether the
+ * backups come back.
+ */
+export function makeUnplannedRecord(of: {
+  readonly input: Partial<Pick<DrillInput, 'kind' | 'reason' | 'trigger'>>;
+  readonly source: string;
+  readonly executionArn: string;
+  readonly startedAt: string;
+  readonly failure: Failure;
+  readonly endedAt: Date;
+}): DrillRecord {
+  const { input, source, executionArn, startedAt, failure, endedAt } = of;
+  return makeDrillRecord({
+      event: { failure },
+      drill: {
+        drillId: makeBackupId(new Date(startedAt), executionArn),
+        source,
+        planVersion: 0,
+        executionArn,
+        startedAt,
+        trigger: input.trigger ?? 'manual',
+        reason: input.reason ?? null,
+        kind: input.kind ?? 'archive',
+        targets: { rtoSeconds: null, rpoSeconds: null },
+        notes: [],
+        unplanned: true,
+      },
+      databases: [],
+      endedAt,
+    });
 }
 
 /** `drill.json`. */
@@ -149,9 +236,14 @@ export function makeDrillRecord(of: {
   readonly endedAt: Date;
 }): DrillRecord {
   const { event, drill, databases, endedAt } = of;
-  const { error, cause } = verdict(databases, event.failure);
-  const measured = databases.flatMap(({ report }) => (report ? [report.rtoSeconds] : []));
+  const rtoSeconds = recoveryTimeOfAll(databases.flatMap(({ report }) => report ?? []));
+  const findings = wholeRtoFindings(rtoSeconds, databases, drill.targets);
+  const { error, cause } = verdict(databases, findings, event.failure);
   const ages = databases.flatMap(({ rpoSeconds }) => rpoSeconds ?? []);
+  // An age of the others alone would look as if it were that of all.
+  const isAgeless = databases.some(
+    (it) => it.rpoSeconds === null && missesRpo({ databases: [it] }),
+  );
   const { server } = event;
   return {
     version: 1,
@@ -161,9 +253,10 @@ export function makeDrillRecord(of: {
     drill,
     endedAt: endedAt.toISOString(),
     durationSeconds: Math.max(0, (endedAt.getTime() - Date.parse(drill.startedAt)) / 1000),
-    rtoSeconds: measured.length === 0 ? null : Math.max(...measured),
-    rpoSeconds: ages.length === 0 ? null : Math.max(...ages),
+    rtoSeconds,
+    rpoSeconds: isAgeless || ages.length === 0 ? null : Math.max(...ages),
     databases: [...databases],
+    ...(findings.length > 0 ? { findings } : {}),
     server: server
       ? {
           identifier: server.restore.target.identifier,
@@ -177,6 +270,7 @@ export function makeDrillRecord(of: {
 /** The one name that stands for all that failed: its own where all failed by it, else DrillFailed. */
 function verdict(
   databases: readonly DatabaseDrill[],
+  findings: readonly DrillFinding[],
   failure: Failure | undefined,
 ): { error: string | null; cause: string | null } {
   if (failure) return { error: failure.Error, cause: describeFailure(failure) };
@@ -185,7 +279,12 @@ function verdict(
     return { error: BackupNotFound.errorName, cause: 'there was nothing to drill' };
   }
   const [first] = failed;
-  if (!first) return { error: null, cause: null };
+  if (!first) {
+    const [found] = findings.filter(failsDrill);
+    return found
+      ? { error: DrillFailed.errorName, cause: found.message }
+      : { error: null, cause: null };
+  }
   const names = new Set(failed.map(({ error }) => error));
   const told = `${displayName(first.database)}: ${first.cause ?? ''}`;
   const more = failed.length - 1;

@@ -95,7 +95,11 @@ const ABSENT_RELATION = /relation "(.+)" does not exist/;
  * backup has (`inArchive`) is missing nevertheless: a table that was dropped.
  */
 export function smokeFindings(
-  outcomes: readonly { readonly result: SmokeResult; readonly sqlState?: string | undefined }[],
+  outcomes: readonly {
+    readonly result: SmokeResult;
+    readonly sqlState?: string | undefined;
+    readonly reason?: string | undefined;
+  }[],
   isPart: boolean,
   inArchive: (relation: string) => boolean = () => true,
 ): DrillFinding[] {
@@ -103,7 +107,7 @@ export function smokeFindings(
     const relation = ABSENT_RELATION.exec(actual ?? '')?.[1];
     return relation === undefined || inArchive(relation);
   };
-  return outcomes.flatMap(({ result, sqlState }) => {
+  return outcomes.flatMap(({ result, sqlState, reason }) => {
     if (result.state === 'passed') return [];
     const name = displayText(result.name, 100);
     if (result.state === 'error' && isPart && ABSENT.has(sqlState ?? '') && isLeftOut(result)) {
@@ -116,7 +120,8 @@ export function smokeFindings(
         ),
       ];
     }
-    return [dataFinding('smoke-query', result.name, `${name}: ${outcomeText(result)}`)];
+    const why = reason === undefined ? '' : ` (${reason})`;
+    return [dataFinding('smoke-query', result.name, `${name}: ${outcomeText(result)}${why}`)];
   });
 }
 

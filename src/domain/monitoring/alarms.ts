@@ -2,6 +2,7 @@ import type { AlarmDefinition } from '#contracts/metrics.ts';
 import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import { possibleDrillKinds } from '../drill/drill-kinds.ts';
 import { nextDue, type Schedule } from '../schedule.ts';
+import { planSchedules } from './plan-schedules.ts';
 
 /** From the start of a run to its verified backup, and then some: 6 h. */
 export const FRESHNESS_GRACE_SECONDS = 6 * 3600;
@@ -10,8 +11,11 @@ export const DRILL_GRACE_SECONDS = 7 * 86_400;
 
 const HOUR_SECONDS = 3600;
 const DAY_SECONDS = 86_400;
-/** Of what is recorded when something ends: how soon it is seen. */
-const EVENT_PERIOD_SECONDS = 300;
+/**
+ * Of what is recorded when something ends: how soon it is seen, and how close together two ends are of which the worse
+ * counts. The shortest that metrics of standard resolution have.
+ */
+const EVENT_PERIOD_SECONDS = 60;
 
 /**
  * What is alarmed about one source. Alarms whose metric a source does not have are left out: of size and
@@ -22,6 +26,9 @@ const EVENT_PERIOD_SECONDS = 300;
  *   values in a somewhat longer range, so that one late heartbeat calls nobody and a dead one does.
  * - What is recorded when a run or a drill ends keeps its state until the next one (`ignore`): red stays red
  *   until something better has happened.
+ * - Whoever records what failed has sent the alert of it before, and records nothing when that did not work: the
+ *   alarm of it shows the state, and calls nobody a second time. It calls where the plan wants no such alert, and says
+ *   that all is well again where the plan wants no alert of successes. Every drill has its alert, however it ended.
  */
 export function alarmsOf(plan: SourcePlan): AlarmDefinition[] {
   return [
@@ -77,6 +84,7 @@ function runAlarms(plan: SourcePlan): AlarmDefinition[] {
     metric: 'FailedBackups',
     threshold: 0,
     text: 'the last run ended without a verified backup of something.',
+    calls: callsOfRuns(plan.alerts.on),
   });
   if (!defaultKinds(plan).includes('logical')) return [failed];
   const size = define(plan, {
@@ -94,6 +102,12 @@ function runAlarms(plan: SourcePlan): AlarmDefinition[] {
   return [failed, ...(action === 'ignore' ? [] : [size]), duration];
 }
 
+/** What called when it was bad says so when it is well: whoever keeps a list of calls closes them by that. */
+function callsOfRuns(alerts: SourcePlan['alerts']['on']): AlarmDefinition['calls'] {
+  if (!alerts.includes('failure')) return ['ALARM', 'OK'];
+  return alerts.includes('success') ? [] : ['OK'];
+}
+
 function drillAlarms(plan: SourcePlan): AlarmDefinition[] {
   if (possibleDrillKinds(plan).length === 0) return [];
   const { rtoMinutes, rpoMinutes } = plan.drill.targets;
@@ -103,14 +117,15 @@ function drillAlarms(plan: SourcePlan): AlarmDefinition[] {
     RpoMissed: `the newest data of the last drill were older than the target of ${rpoMinutes} min.`,
   };
   return (['DrillFailed', 'RtoMissed', 'RpoMissed'] as const).map((kind) =>
-    define(plan, { kind, metric: kind, threshold: 0, text: texts[kind] }),
+    define(plan, { kind, metric: kind, threshold: 0, text: texts[kind], calls: [] }),
   );
 }
 
 /** What nobody may be asked about has no value, and then no alarm: `missing`. */
 function surroundingsAlarms(plan: SourcePlan): AlarmDefinition[] {
   const percent = plan.monitoring.snapshotQuotaPercent;
-  const schedule = define(plan, {
+  const schedules = planSchedules(plan);
+  const off = define(plan, {
     ...HEARTBEAT,
     kind: 'ScheduleDisabled',
     metric: 'ScheduleEnabled',
@@ -118,7 +133,7 @@ function surroundingsAlarms(plan: SourcePlan): AlarmDefinition[] {
     statistic: 'Minimum',
     comparison: 'LessThanThreshold',
     missingData: 'missing',
-    text: 'its schedule is disabled or gone: no run will come.',
+    text: `its schedule of ${schedules.map(({ starts }) => starts).join(' or that of ')} is disabled or gone: none will come. The log of reconcile names it.`,
   });
   const quota = define(plan, {
     ...HEARTBEAT,
@@ -130,12 +145,12 @@ function surroundingsAlarms(plan: SourcePlan): AlarmDefinition[] {
     text: `the region's manual snapshots use ${percent} % of their quota or more.`,
   });
   return [
-    ...(plan.schedule ? [schedule] : []),
+    ...(schedules.length > 0 ? [off] : []),
     ...(defaultKinds(plan).includes('snapshot') ? [quota] : []),
   ];
 }
 
-/** Unless it says otherwise: of what happens, above the threshold once, and so until the next value. */
+/** Unless it says otherwise: of what happens, above the threshold once, and so until the next value; and it calls. */
 function define(
   { source }: SourcePlan,
   {
@@ -156,6 +171,7 @@ function define(
     datapointsToAlarm: 1,
     comparison: 'GreaterThanThreshold',
     missingData: 'ignore',
+    calls: ['ALARM', 'OK'],
     ...rest,
   };
 }

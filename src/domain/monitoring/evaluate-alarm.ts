@@ -43,29 +43,52 @@ export function alarmStates(
   return definitions.map((alarm) => evaluateAlarm(alarm, datapoints, now));
 }
 
-/**
- * One alarm: values fall into whole periods since the epoch, and a period counts once it is over or has a value.
- * Source of the semantics: Amazon CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat
- * missing data"; the examples of the latter's tables are tests.
- */
 export function evaluateAlarm(
   alarm: AlarmDefinition,
   datapoints: readonly Datapoint[],
   now: Date,
 ): AlarmState {
-  const periodMilliseconds = alarm.periodSeconds * 1000;
+  const series = datapoints.filter(
+    ({ source, metric, database }) =>
+      source === alarm.source && metric === alarm.metric && database === undefined,
+  );
+  return { alarm, ...evaluateRule(alarm, series, now) };
+}
+
+/** What an alarm makes of its metric, whosever metric that is. */
+export type AlarmRule = Pick<
+  AlarmDefinition,
+  | 'statistic'
+  | 'periodSeconds'
+  | 'evaluationPeriods'
+  | 'datapointsToAlarm'
+  | 'threshold'
+  | 'comparison'
+  | 'missingData'
+>;
+
+/**
+ * The values of one metric: they fall into whole periods since the epoch, and a period counts once it is over or has a value.
+ * Source of the semantics: Amazon CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat
+ * missing data"; the examples of the latter's tables are tests.
+ */
+export function evaluateRule(
+  rule: AlarmRule,
+  series: readonly Pick<Datapoint, 'time' | 'value'>[],
+  now: Date,
+): Omit<AlarmState, 'alarm'> {
+  const periodMilliseconds = rule.periodSeconds * 1000;
   const periodOf = (time: Date) => Math.floor(time.getTime() / periodMilliseconds);
   const current = periodOf(now);
   const values = new Map<number, number[]>();
-  for (const { time, source, database, metric, value } of datapoints) {
-    if (source !== alarm.source || metric !== alarm.metric || database !== undefined) continue;
+  for (const { time, value } of series) {
     if (time > now) continue;
     const period = periodOf(time);
     const known = values.get(period);
     if (known) known.push(value);
     else values.set(period, [value]);
   }
-  const range = alarm.evaluationPeriods + FURTHER_PERIODS;
+  const range = rule.evaluationPeriods + FURTHER_PERIODS;
   const known = [...values.keys()].sort((a, b) => a - b);
   // Where no value is in sight nothing changes any more: those periods are passed over.
   const eventful = new Set(
@@ -79,15 +102,15 @@ export function evaluateAlarm(
     const last = period === current && !values.has(current) ? current - 1 : period;
     const judged = Array.from({ length: range }, (_, index): Judgement => {
       const found = values.get(last - range + 1 + index);
-      return found && isBreaching(alarm, statisticOf(alarm.statistic, found));
+      return found && isBreaching(rule, statisticOf(rule.statistic, found));
     });
-    const next = judge(judged, alarm, state);
+    const next = judge(judged, rule, state);
     if (next === state) continue;
     state = next;
     since = new Date(Math.min((period + 1) * periodMilliseconds, now.getTime()));
   }
   const newest = values.get(known.at(-1) ?? Number.NaN);
-  return { alarm, state, since, value: newest && statisticOf(alarm.statistic, newest) };
+  return { state, since, value: newest && statisticOf(rule.statistic, newest) };
 }
 
 /**
@@ -137,7 +160,7 @@ function statisticOf(statistic: AlarmDefinition['statistic'], values: readonly n
   }
 }
 
-function isBreaching({ comparison, threshold }: AlarmDefinition, value: number): boolean {
+function isBreaching({ comparison, threshold }: AlarmRule, value: number): boolean {
   switch (comparison) {
     case 'GreaterThanThreshold':
       return value > threshold;

@@ -29,7 +29,7 @@ export function backupAges(
     now,
   }: {
     inventory: Inventory;
-    extent: SourceExtent | undefined;
+    extent: Pick<SourceExtent, 'databases' | 'snapshotAt'> | undefined;
     firstSeen: Date;
     now: Date;
   },

@@ -17,14 +17,17 @@ const LEVELS: Readonly<Record<string, number>> = { structure: 1, full: 2 };
 
 /**
  * The metrics of a run that has ended. The source's own ratios are the largest of its databases, as alarms
- * are of sources; they are left out where nothing was verified, so that an alarm keeps its state.
+ * are of sources; they are left out where nothing was verified, so that an alarm keeps its state. So is what is well
+ * with a part of the source: such a run can make an alarm go off, and none go out.
  *
  * @param plan undefined where it cannot be read: then there are no rules to judge by, and no ratios
+ * @param isPart see {@link isPartOfSource}
  */
 export function metricsOfRun(
   summary: RunSummary,
   earlier: EarlierRuns,
   plan: Pick<SourcePlan, 'verification' | 'monitoring'> | undefined,
+  { isPart = false }: { isPart?: boolean } = {},
 ): RunMetrics {
   const verified = summary.databases.filter((result) => result.status === 'verified');
   const history = historyOf(earlier);
@@ -35,14 +38,25 @@ export function metricsOfRun(
     ]),
   );
   const each = [...databases.values()];
+  const unlessWellInPart = (values: MetricValues, name: keyof MetricValues, limit = 0) =>
+    isPart && (values[name] ?? 0) <= limit ? {} : values;
+  const failed = summary.problems.filter(({ stage }) => stage !== 'retention').length;
   return {
     databases,
     source: {
-      FailedBackups: summary.problems.filter(({ stage }) => stage !== 'retention').length,
+      ...unlessWellInPart({ FailedBackups: failed }, 'FailedBackups'),
       ...(summary.durationSeconds === null ? {} : { RunDuration: summary.durationSeconds }),
       ...retentionMetrics(summary.retention),
-      ...largest('SizeRatio', each),
-      ...largest('DurationRatio', each),
+      ...unlessWellInPart(
+        largest('SizeRatio', each),
+        'SizeRatio',
+        plan?.verification.sizeAnomaly.ratio,
+      ),
+      ...unlessWellInPart(
+        largest('DurationRatio', each),
+        'DurationRatio',
+        plan?.monitoring.duration.ratio,
+      ),
     },
   };
 }

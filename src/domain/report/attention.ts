@@ -1,15 +1,23 @@
 import type { DatabaseDrill, DrillRecord } from '#contracts/drill.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
-import { defaultKinds } from '#contracts/source-plan.ts';
+import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import { DrillFailed } from '#errors';
 import type { InventoryBackup } from '../backup-inventory.ts';
 import { displayName } from '../display-text.ts';
 import { displayAge, displayUtc } from '../display-time.ts';
 import { possibleDrillKinds } from '../drill/drill-kinds.ts';
 import { failsDrill } from '../drill/findings.ts';
+import { countsForSource, tablesLeftOut } from '../drill/whole-drill.ts';
 import { drillAgeSeconds, freshnessSeconds } from '../monitoring/alarms.ts';
 import { nextStep } from '../next-steps.ts';
-import { isOnServer, type ReportRecords, type SourceRecords } from './report-records.ts';
+import { failedBeforeItBegan, partWords } from './drill-outcome.ts';
+import {
+  isOnServer,
+  maySpeak,
+  type ReportRecords,
+  type SourceRecords,
+  type UntoldRun,
+} from './report-records.ts';
 import { duration } from './words.ts';
 
 /** `red`: data would be lost if they were needed now. `amber`: look at it in the day. */
@@ -40,12 +48,7 @@ export function worstLevel(attention: readonly Pick<Attention, 'level'>[]): Leve
 
 /** Everything that is not as it should be, red first; of each level in the order of the sources. */
 export function findAttention(records: ReportRecords): Attention[] {
-  const found = records.sources.flatMap((source) => [
-    ...ofBackups(source, records.now, records.plansUnknown !== undefined),
-    ...ofRuns(source),
-    ...ofRetention(source),
-    ...ofDrills(source, records.now),
-  ]);
+  const found = records.sources.flatMap((source) => findSourceAttention(source, records));
   for (const { source, key, problem } of records.unreadable) {
     found.push({
       level: 'amber',
@@ -82,8 +85,24 @@ export function findAttention(records: ReportRecords): Attention[] {
   ];
 }
 
+/** What is not as it should be with one source, as far as its own records tell. */
+export function findSourceAttention(
+  source: SourceRecords,
+  { now, plansUnknown }: Pick<ReportRecords, 'now' | 'plansUnknown'>,
+): Attention[] {
+  return [
+    // What went wrong stands before what follows from it.
+    ...ofUntoldRun(source),
+    ...ofRuns(source),
+    ...ofSchedule(source),
+    ...ofBackups(source, now, plansUnknown !== undefined),
+    ...ofRetention(source),
+    ...ofDrills(source, now),
+  ];
+}
+
 function ofBackups(records: SourceRecords, now: Date, plansUnknown: boolean): Attention[] {
-  const { source, plan, inventory, extent, quarantines, newest: facts } = records;
+  const { source, plan, inventory, extent, quarantines, runs, newest: facts } = records;
   const base = { source, database: null };
   const found: Attention[] = [];
   const wantsArchives = !plan || defaultKinds(plan).includes('logical');
@@ -96,18 +115,23 @@ function ofBackups(records: SourceRecords, now: Date, plansUnknown: boolean): At
       toDo: 'Add the source to the plan file again, or delete what nobody needs any more.',
     });
   }
-  if (wantsArchives && inventory.databases.size === 0) {
+  const lastFailed = runs[0]?.status === 'FAILED';
+  const again = lastFailed
+    ? `See to what the last run failed of, then start it again: holdfast start ${source}.`
+    : `Start it now: holdfast start ${source}.`;
+  const known = (wantsArchives && extent?.databases) || [];
+  if (wantsArchives && inventory.databases.size === 0 && known.length === 0) {
     found.push({
       ...base,
       level: 'red',
       what: 'It has no backup at all',
       why: null,
-      toDo: `Start it now: holdfast start ${source}.`,
+      toDo: again,
     });
   }
   const limitSeconds = plan && freshnessSeconds(plan);
   if (!wantsArchives) found.push(...ofSnapshots(records, now, limitSeconds));
-  for (const { database } of (wantsArchives && extent?.databases) || []) {
+  for (const { database } of known) {
     if (inventory.databases.has(database)) continue;
     found.push({
       source,
@@ -115,7 +139,7 @@ function ofBackups(records: SourceRecords, now: Date, plansUnknown: boolean): At
       level: 'red',
       what: 'It has no backup at all',
       why: null,
-      toDo: `Look at the last run below, then start it again: holdfast start ${source}.`,
+      toDo: again,
     });
   }
   for (const [database, backups] of inventory.databases) {
@@ -123,7 +147,7 @@ function ofBackups(records: SourceRecords, now: Date, plansUnknown: boolean): At
       found.push(...ofDropped({ source, database, backups, now }));
       continue;
     }
-    found.push(...ofNewest({ source, database, backups, now, limitSeconds }));
+    found.push(...ofNewest({ source, database, backups, now, limitSeconds, lastFailed }));
     const quarantine = quarantines.get(database);
     if (backups[0]?.state === 'quarantined') {
       found.push({
@@ -171,6 +195,83 @@ function ofSnapshots(
   return [{ ...base, what, why: null, toDo }];
 }
 
+/** One that somebody has paused is missed by nobody until the backups are too old. */
+function ofSchedule({ source, plan, schedule }: SourceRecords): Attention[] {
+  if (!plan?.schedule || !schedule?.known || schedule.fact?.enabled) return [];
+  const { expression, timezone } = plan.schedule;
+  return [
+    {
+      level: 'amber',
+      source,
+      database: null,
+      what: schedule.fact
+        ? 'Its schedule is disabled: no backup starts by itself'
+        : 'It has no schedule in AWS: no backup starts by itself',
+      why: `The plan says ${expression} ${timezone}`,
+      toDo: schedule.fact
+        ? `Enable it: EventBridge console, Scheduler, Schedules, ${source}. Until then: holdfast start ${source}.`
+        : `Deploy the stack again. Until then: holdfast start ${source}.`,
+    },
+  ];
+}
+
+/** Whoever stops an execution stops what would have told of it. */
+function ofUntoldRun({ source, untold }: SourceRecords): Attention[] {
+  if (!untold || maySpeak(untold)) return [];
+  const base = {
+    source,
+    database: null,
+    why: `Run ${untold.runId} began ${displayUtc(new Date(untold.startedAt))}; it left no summary and may have sent no alert`,
+  };
+  const again = `start it again: holdfast start ${source}.`;
+  switch (untold.status) {
+    case 'ABORTED':
+      return [
+        {
+          ...base,
+          level: 'amber',
+          what: untoldWords(untold),
+          toDo: `If nobody meant to, CloudTrail says who called StopExecution. Then ${again}`,
+        },
+      ];
+    case 'TIMED_OUT':
+    case 'FAILED':
+      return [
+        {
+          ...base,
+          level: 'red',
+          what: untoldWords(untold),
+          toDo: `See in its execution where it stood, and read the log of that step. Then ${again}`,
+        },
+      ];
+    default:
+      return [
+        {
+          ...base,
+          level: 'amber',
+          what: untoldWords(untold),
+          toDo: `Compare the newest backups with the time it began. If one is missing, ${again}`,
+        },
+      ];
+  }
+}
+
+/** How the run ended, as a sentence without its full stop. */
+function untoldWords({ status }: UntoldRun): string {
+  switch (status) {
+    case 'ABORTED':
+      return 'The last run was stopped before its end (ABORTED)';
+    case 'TIMED_OUT':
+      return 'The last run was cut off at the time limit of its state machine (TIMED_OUT)';
+    case 'FAILED':
+      return 'The last run failed and could not tell why (FAILED)';
+    case null:
+      return 'The last run has no end: Step Functions does not know it any more';
+    default:
+      return `The last run ended without its summary (${status})`;
+  }
+}
+
 /** So long it is said of a database that it is gone. Nobody else tells: no run fails for it, and no age grows. */
 const GONE_TOLD_SECONDS = 7 * 86_400;
 
@@ -208,12 +309,14 @@ function ofNewest({
   backups,
   now,
   limitSeconds,
+  lastFailed,
 }: {
   source: string;
   database: string;
   backups: readonly InventoryBackup[];
   now: Date;
   limitSeconds: number | undefined;
+  lastFailed: boolean;
 }): Attention[] {
   const verified = backups.find(({ state }) => state === 'verified');
   if (!verified) {
@@ -237,7 +340,9 @@ function ofNewest({
       level: 'red',
       what: `Its newest verified backup is ${age(ageSeconds)} old, the limit is ${age(limitSeconds)}`,
       why: `It began ${displayUtc(verified.time)}`,
-      toDo: `Check that the schedule is enabled, then start it now: holdfast start ${source}.`,
+      toDo: lastFailed
+        ? `See to what the last run failed of, then start it again: holdfast start ${source}.`
+        : `Check that the schedule is enabled, then start it now: holdfast start ${source}.`,
     });
   }
   const [newest] = backups;
@@ -344,10 +449,10 @@ function ofDrills(
   now: Date,
 ): Attention[] {
   const base = { source, database: null };
-  const [last] = drills;
-  if (!last) {
+  if (drills.length === 0) {
     const isWanted = plan !== undefined && plan.drill.schedule !== 'none';
-    if (!isWanted || inventory.databases.size === 0) return [];
+    const hasBackup = inventory.databases.size > 0 || extent?.snapshotAt;
+    if (!isWanted || !hasBackup) return [];
     return [
       {
         ...base,
@@ -361,27 +466,76 @@ function ofDrills(
   const possible = plan && possibleDrillKinds(plan);
   const failed = drills.flatMap((record, index) => {
     const isLast = index === 0;
-    const found = failedDatabases(record, drills.slice(0, index)).filter(
+    if (!isLast && possible?.includes(record.drill.kind) === false) return [];
+    const later = drills.slice(0, index);
+    const found = failedDatabases(record, later).filter(
       ({ database }) => isLast || isOnServer({ extent }, database),
     );
-    if (!isLast && possible?.includes(record.drill.kind) === false) return [];
     const when = isLast ? 'The last drill' : `The last ${record.drill.kind} drill of it`;
     if (found.length > 0) return found.flatMap((it) => ofFailedDatabase({ source, when }, it));
-    return isLast && record.status === 'FAILED' ? [ofFailedDrill(source, record)] : [];
+    return failedAsWhole(record, later) ? [ofFailedDrill(source, record, isLast)] : [];
   });
   if (failed.length > 0) return failed;
+  return ofDrillAge({ source, plan, drills, now });
+}
+
+/** As DrillAge is counted: a drill of a part says nothing of how long ago all of it came back. */
+function ofDrillAge({
+  source,
+  plan,
+  drills,
+  now,
+}: Pick<SourceRecords, 'source' | 'plan' | 'drills'> & { now: Date }): Attention[] {
   const limitSeconds = plan && drillAgeSeconds(plan);
-  const ageSeconds = (now.getTime() - new Date(last.endedAt).getTime()) / 1000;
-  if (limitSeconds === undefined || ageSeconds <= limitSeconds) return [];
+  if (limitSeconds === undefined) return [];
+  const [last] = drills;
+  const counted = drills.find(countsForSource);
+  const base = { level: 'amber', source, database: null } as const;
+  const isInPart = last !== undefined && last !== counted && last.status === 'PASSED';
+  const why = isInPart ? `The last one passed in part: ${partWords(last)}` : null;
+  const toDo =
+    isInPart && tablesLeftOut(last) > 0
+      ? `holdfast drills ${source} ${last.drill.drillId} tells what its server lacked. ${withAll(plan)}`
+      : `Check that the schedule of drills is enabled, then start one: holdfast drill ${source}.`;
+  if (!counted) {
+    const what =
+      drills.length === 1
+        ? 'Its drill has not brought all of it back'
+        : `None of its last ${drills.length} drills has brought all of it back`;
+    return [{ ...base, what, why, toDo }];
+  }
+  const ageSeconds = (now.getTime() - new Date(counted.endedAt).getTime()) / 1000;
+  if (ageSeconds <= limitSeconds) return [];
+  const which = counted === last ? '' : ' that brought all of it back';
+  const took = counted.rtoSeconds === null ? null : `It took ${duration(counted.rtoSeconds)}`;
   return [
     {
       ...base,
-      level: 'amber',
-      what: `The last drill was ${age(ageSeconds)} ago, the limit is ${age(limitSeconds)}`,
-      why: last.rtoSeconds === null ? null : `It took ${duration(last.rtoSeconds)}`,
-      toDo: `Check that the schedule of drills is enabled, then start one: holdfast drill ${source}.`,
+      what: `The last drill${which} was ${age(ageSeconds)} ago, the limit is ${age(limitSeconds)}`,
+      why: why ?? took,
+      toDo,
     },
   ];
+}
+
+/** Where what a drill's own server lacks can be had. */
+function withAll(plan: SourcePlan): string {
+  return possibleDrillKinds(plan).includes('snapshot')
+    ? `A server that RDS restores has it: holdfast drill ${plan.source} --kind snapshot.`
+    : "An image of the drill's task that has it brings all back.";
+}
+
+/**
+ * It failed and no database of it did: what it was to bring back was not even chosen, or RDS did not restore its server.
+ * A later one of its kind tells better; one that somebody asked for by name told them, and says nothing of the source
+ * where it did not begin.
+ */
+function failedAsWhole(record: DrillRecord, later: readonly DrillRecord[]): boolean {
+  if (record.status !== 'FAILED' || record.databases.some(({ status }) => status === 'FAILED')) {
+    return false;
+  }
+  if (record.drill.part && failedBeforeItBegan(record)) return false;
+  return !later.some(({ drill }) => drill.kind === record.drill.kind && !drill.part);
 }
 
 /**
@@ -398,13 +552,15 @@ function failedDatabases(record: DrillRecord, later: readonly DrillRecord[]): Da
 }
 
 /** Of one that failed as a whole. */
-function ofFailedDrill(source: string, { error, cause }: DrillRecord): Attention {
+function ofFailedDrill(source: string, record: DrillRecord, isLast: boolean): Attention {
+  const { error, cause, drill } = record;
   const name = error ?? DrillFailed.errorName;
+  const which = isLast ? 'The last drill' : `The last ${drill.kind} drill`;
   return {
     level: 'red',
     source,
     database: null,
-    what: `The last drill failed: ${name}`,
+    what: `${which} failed${failedBeforeItBegan(record) ? ' before it began' : ''}: ${name}`,
     why: cause,
     toDo: nextStep(name),
   };

@@ -241,7 +241,7 @@ export const TIER_WORDS: Readonly<Record<Tier, string>> = {
   monthly: 'kept for months',
   weekly: 'kept for weeks',
   daily: 'kept for days',
-  last: 'one of the last',
+  last: 'kept as one of the last, or for now',
   none: 'kept by no rule',
 };
 

@@ -1,4 +1,4 @@
-import { displayBytes } from '../display-text.ts';
+import { displayBytes, displayCount } from '../display-text.ts';
 import { displayUtc, relativeTime } from '../display-time.ts';
 import type { Attention, Level } from './attention.ts';
 import { html, Markup } from './html.ts';
@@ -56,7 +56,7 @@ ${several && overview(model)}
 ${model.sources.map((source) => sourceSection(source, model.generatedAt))}
 ${unreadable(model)}
 </main>
-<footer>Made of the records in <bdi>${model.bucket}</bdi> as they were at ${displayUtc(model.generatedAt)}; ages are counted to then. All times are UTC. Cost is an estimate: all objects that are current, by the list price of S3 Standard, without requests and snapshots.</footer>`;
+<footer>Made of the records in <bdi>${model.bucket}</bdi> as they were at ${displayUtc(model.generatedAt)}; ages are counted to then. All times are UTC. Cost is an estimate: all objects that are current, each in its storage class, by S3's list prices in ${model.pricedAs}${model.pricedAs !== model.region && ` (those of ${model.region} are not known here)`}, without requests and RDS snapshots.</footer>`;
   return documentOf(`Backups: ${state}`, body, options);
 }
 
@@ -64,13 +64,13 @@ function verdict(model: ReportModel): Markup {
   const { level, sources, attention } = model;
   return html`<section class="card verdict ${level}" id="verdict" aria-labelledby="verdict-h">
 <h2 id="verdict-h">${headline(model)}</h2>
-<p>${advice(level, attention)}</p>
+${advice(level, attention)}
 <dl class="facts">
 ${fact('Sources', String(sources.length), healthOf(sources))}
-${fact('Backups', String(sources.reduce((sum, it) => sum + it.backupCount, 0)), `${displayBytes(model.storedBytes)} stored`)}
-${fact('Newest verified backup', oldestOf(model), 'of the database that is worst off')}
-${fact('Last drill that passed', lastDrillOf(model), 'of the source that is worst off')}
-${fact('Storage', `${dollars(model.monthlyCostUsd)} a month`, 'estimate, list prices')}
+${backupsFact(model)}
+${fact(sources.some(isBySnapshots) ? 'Newest backup' : 'Newest verified backup', oldestOf(model), isOne(model) ? null : 'of what is worst off')}
+${fact('Last drill that passed', lastDrillOf(model), sources.length > 1 && 'of the source that is worst off')}
+${!sources.every(isBySnapshots) && fact('Storage', `${dollars(model.monthlyCostUsd)} a month`, 'estimate, list prices')}
 </dl>
 </section>`;
 }
@@ -80,24 +80,42 @@ function headline({ level, sources }: ReportModel): string {
   if (sources.length === 0) return 'Nothing is backed up';
   if (level === 'red') {
     const red = of('red');
+    const [only] = sources;
+    if (only && sources.length === 1) return `${only.source} needs help now`;
     return `${red} of ${count(sources.length, 'source')} ${red === 1 ? 'needs' : 'need'} help now`;
   }
   if (level === 'amber') return 'Backups are there; something wants a look';
-  // A backup that nobody has brought back yet is verified, and not proved.
-  const proof = sources.every(({ drills }) => drills.lastPassedAt) ? 'proved' : 'verified';
-  return sources.length === 1
-    ? `Everything is backed up and ${proof}`
-    : `All ${sources.length} sources are backed up and ${proof}`;
+  const all = sources.length === 1 ? 'Everything is' : `All ${sources.length} sources are`;
+  return `${all} backed up${proofOf(sources)}`;
 }
 
-function advice(level: Level, attention: readonly Attention[]): string {
-  if (level === 'green') return 'Nothing needs to be done.';
-  const [first] = attention;
-  return first ? `First: ${first.toDo}` : '';
+/** A backup that nobody has brought back yet is verified, and not proved; a snapshot is not even that. */
+function proofOf(sources: readonly SourceReport[]): string {
+  if (sources.every(({ drills }) => drills.lastPassedAt)) return ' and proved';
+  return sources.some(isBySnapshots) ? '' : ' and verified';
 }
 
-function fact(name: string, value: string | Markup, note: string | null): Markup {
-  return html`<div><dt>${name}</dt><dd>${value}${note !== null && html`<small>${note}</small>`}</dd></div>`;
+function isBySnapshots({ backedUpBy }: SourceReport): boolean {
+  return backedUpBy === 'snapshots';
+}
+
+/** What comes first, and where: the list below it has the same as its first item. */
+function advice(level: Level, attention: readonly Attention[]): Markup | false {
+  if (level === 'green') return html`<p>Nothing needs to be done.</p>`;
+  const [group] = groupsOf(attention);
+  if (!group) return false;
+  const [{ source, database, what, toDo }, ...others] = group;
+  const place = [
+    source !== null && html`<bdi>${source}</bdi>`,
+    database !== null && html` / ${nameOf(database)}`,
+    database !== null && others.length > 0 && ` and ${others.length} more`,
+    source !== null && ': ',
+  ];
+  return html`<p class="wrap"><strong>First:</strong> ${place}${what}.</p><p class="wrap"><strong>Do:</strong> ${toDo}</p>`;
+}
+
+function fact(name: string, value: string | Markup, note: string | null | false): Markup {
+  return html`<div><dt>${name}</dt><dd>${value}${typeof note === 'string' && html`<small>${note}</small>`}</dd></div>`;
 }
 
 function healthOf(sources: readonly SourceReport[]): string {
@@ -107,6 +125,20 @@ function healthOf(sources: readonly SourceReport[]): string {
       return number > 0 ? `${number} ${level}` : [];
     })
     .join(', ');
+}
+
+function backupsFact({ sources, storedBytes }: ReportModel): Markup {
+  const total = (pick: (source: SourceReport) => number) =>
+    sources.reduce((sum, it) => sum + pick(it), 0);
+  const snapshots = total((it) => it.snapshots.length + it.furtherSnapshots);
+  const archives = total((it) => it.backupCount);
+  if (archives === 0 && snapshots > 0) return fact('Snapshots', displayCount(snapshots), 'by RDS');
+  const further = snapshots > 0 ? `, and ${count(snapshots, 'RDS snapshot')}` : '';
+  return fact('Backups', displayCount(archives), `${displayBytes(storedBytes)} stored${further}`);
+}
+
+function isOne({ sources: [first, ...others] }: ReportModel): boolean {
+  return others.length === 0 && (first?.databases.length ?? 0) <= 1;
 }
 
 function oldestOf({ sources, generatedAt }: ReportModel): string {
@@ -194,12 +226,19 @@ function overview({ sources, generatedAt }: ReportModel): Markup {
 <th scope="row"><a href="#${sourceId(it.source)}"><bdi>${it.source}</bdi></a></th>
 ${cell('State', pill(it.level))}
 ${cell('Newest backup', it.newestVerifiedAt ? relativeTime(it.newestVerifiedAt, generatedAt) : 'none', 'num')}
-${cell('Databases', it.databases.length + it.furtherDatabases, 'num')}
-${cell('Stored', displayBytes(it.storedBytes), 'num')}
+${cell('Databases', isBySnapshots(it) ? '–' : it.databases.length + it.furtherDatabases, 'num')}
+${cell('Stored', storedWords(it), 'num')}
 ${cell('Last drill', it.drills.lastPassedAt ? relativeTime(it.drills.lastPassedAt, generatedAt) : 'none yet', 'num')}
 </tr>`,
   )}</tbody></table></div>
 </nav>`;
+}
+
+function storedWords(source: SourceReport): string {
+  const { storedBytes, snapshots, furtherSnapshots } = source;
+  return isBySnapshots(source) && storedBytes === 0
+    ? count(snapshots.length + furtherSnapshots, 'snapshot')
+    : displayBytes(storedBytes);
 }
 
 function unreadable({ unreadable: records }: ReportModel): Markup | false {

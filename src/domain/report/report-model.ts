@@ -1,38 +1,51 @@
 import type { DrillRecord } from '#contracts/drill.ts';
-import type { RunLock } from '#contracts/run-lock.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
-import type { RetentionRules, SourcePlan } from '#contracts/source-plan.ts';
+import { defaultKinds } from '#contracts/source-plan.ts';
 import { HoldfastError } from '#errors';
 import type { InventoryBackup } from '../backup-inventory.ts';
+import { displayName } from '../display-text.ts';
+import { countsForSource } from '../drill/whole-drill.ts';
+import { resultsOfSummary } from '../results-of-summary.ts';
 import {
   guardRetention,
   planRetention,
   type RetentionDecision,
   type RetentionItem,
+  type RetentionPlan,
 } from '../retention.ts';
 import { nextDue } from '../schedule.ts';
-import { monthlyStorageCostUsd } from '../storage-cost.ts';
-import { type Attention, findAttention, type Level, worstLevel } from './attention.ts';
+import { monthlyBackupCostUsd, pricedAs } from '../storage-cost.ts';
+import {
+  type Attention,
+  findAttention,
+  findSourceAttention,
+  type Level,
+  worstLevel,
+} from './attention.ts';
 import {
   isOnServer,
   type NewestBackup,
   type ReportRecords,
   type SourceRecords,
   type UnreadableRecord,
+  type UntoldRun,
 } from './report-records.ts';
 
 /** Everything that the page shows, decided; the page only lays it out. Lists are bounded by {@link SHOWN}. */
 export interface ReportModel {
   readonly generatedAt: Date;
   readonly bucket: string;
+  readonly region: string;
   readonly level: Level;
   /** Red first, then by source. */
   readonly attention: readonly Attention[];
   /** Worst first, then by name. */
   readonly sources: readonly SourceReport[];
   readonly storedBytes: number;
-  /** By list prices, as if all lay in STANDARD: the dearest. */
+  /** As the metric MonthlyCost has it. */
   readonly monthlyCostUsd: number;
+  /** Whose list prices that is by. */
+  readonly pricedAs: string;
   readonly unreadable: readonly UnreadableRecord[];
 }
 
@@ -40,17 +53,22 @@ export interface SourceReport {
   readonly source: string;
   readonly level: Level;
   readonly hasPlan: boolean;
-  /** Of the database that is worst off; null: one of them has none. */
+  /** `snapshots`: it is backed up by RDS's alone. */
+  readonly backedUpBy: 'archives' | 'snapshots';
+  /** Of the database that is worst off, or of the snapshots; null: one of them has none. */
   readonly newestVerifiedAt: Date | null;
   readonly schedule: string | null;
   readonly nextRunAt: Date | null;
-  readonly running: RunLock | null;
+  readonly scheduleState: ScheduleState;
+  readonly untold: UntoldRun | null;
   readonly lastRun: RunSummary | null;
   /** Newest first. */
   readonly runs: readonly RunSummary[];
   /** Those in most need first, then the largest. */
   readonly databases: readonly DatabaseReport[];
   readonly furtherDatabases: number;
+  /** Of those, how many are not green. */
+  readonly furtherInNeed: number;
   readonly backupCount: number;
   readonly storedBytes: number;
   readonly monthlyCostUsd: number;
@@ -59,6 +77,9 @@ export interface SourceReport {
   readonly furtherSnapshots: number;
   readonly foreignObjects: number;
 }
+
+/** `unknown`: nobody answered; `none`: none is planned, or whatever runs here has none. */
+export type ScheduleState = 'enabled' | 'disabled' | 'missing' | 'none' | 'unknown';
 
 export interface DatabaseReport {
   readonly database: string;
@@ -104,14 +125,15 @@ export interface RetentionReport {
   readonly deletes: readonly RetentionDecision[];
   readonly furtherDeletes: number;
   readonly deletedBytes: number;
-  /** Why it would refuse the plan as a whole. */
-  readonly guard: string | null;
+  /** Why nothing of it goes all the same; null: it would. */
+  readonly held: string | null;
 }
 
 export interface DrillsReport {
   /** Newest first. */
   readonly records: readonly DrillRecord[];
   readonly targets: { readonly rtoSeconds: number; readonly rpoSeconds: number } | null;
+  /** Of all of the source: one that passed in part does not count. */
   readonly lastPassedAt: Date | null;
 }
 
@@ -143,49 +165,91 @@ export function makeReport(records: ReportRecords): ReportModel {
       ),
     );
   const sources = records.sources
-    .map((it) => reportSource(it, records.now, levelOf))
+    .map((it) => reportSource(it, records, levelOf))
     .sort((a, b) => rank(a.level) - rank(b.level) || (a.source < b.source ? -1 : 1));
   return {
     generatedAt: records.now,
     bucket: records.bucket,
+    region: records.region,
     level: sources.length === 0 ? 'amber' : worstLevel(attention),
     attention,
     sources,
     storedBytes: sum(sources.map((it) => it.storedBytes)),
     monthlyCostUsd: sum(sources.map((it) => it.monthlyCostUsd)),
+    pricedAs: pricedAs(records.region),
     unreadable: records.unreadable,
   };
 }
 
 type LevelOf = (source: string, database?: string) => Level;
 
-function reportSource(records: SourceRecords, now: Date, levelOf: LevelOf): SourceReport {
-  const { source, plan, inventory, runs } = records;
-  const databases = [...inventory.databases]
-    .map(([database, backups]) => reportDatabase(database, backups, records, now, levelOf))
+/**
+ * The databases of a source that the page shows, in its order: those in most need first, then the largest. What is
+ * read of each can only make its need greater, so that it may be chosen before anything is read of it.
+ */
+export function shownDatabases(
+  records: SourceRecords,
+  of: Pick<ReportRecords, 'now' | 'plansUnknown'>,
+): string[] {
+  const attention = findSourceAttention(records, of);
+  const needOf = (database: string) =>
+    rank(worstLevel(attention.filter((it) => it.database === database)));
+  return [...backupsOf(records)]
+    .map(([database, backups]) => ({ database, need: needOf(database), bytes: bytesOf(backups) }))
+    .sort((a, b) => a.need - b.need || b.bytes - a.bytes)
+    .slice(0, SHOWN.databases)
+    .map(({ database }) => database);
+}
+
+/** By database; one that the last whole run found and nothing ever backed up has none. */
+function backupsOf(records: SourceRecords): Map<string, readonly InventoryBackup[]> {
+  const backups = new Map(records.inventory.databases);
+  if (backedUpBy(records) === 'snapshots') return backups;
+  for (const { database } of records.extent?.databases ?? []) {
+    if (!backups.has(database)) backups.set(database, []);
+  }
+  return backups;
+}
+
+function backedUpBy({ plan }: SourceRecords): SourceReport['backedUpBy'] {
+  return !plan || defaultKinds(plan).includes('logical') ? 'archives' : 'snapshots';
+}
+
+function reportSource(
+  records: SourceRecords,
+  { now, region }: Pick<ReportRecords, 'now' | 'region'>,
+  levelOf: LevelOf,
+): SourceReport {
+  const { source, plan, inventory, runs, untold } = records;
+  const all = retainAll(records, now);
+  const databases = [...backupsOf(records)]
+    .map(([database, backups]) => reportDatabase(database, backups, records, levelOf, all))
     .sort((a, b) => rank(a.level) - rank(b.level) || b.storedBytes - a.storedBytes);
-  const newest = databases
-    .filter((it) => it.isOnServer)
-    .map((it) => it.newest?.backup.time ?? null);
-  const oldest = newest.includes(null) ? undefined : Math.min(...newest.map((it) => Number(it)));
+  const further = databases.slice(SHOWN.databases);
   const snapshots = snapshotsOf(records);
+  const scheduleState = scheduleStateOf(records);
   return {
     source,
     level: levelOf(source),
     hasPlan: plan !== undefined,
-    newestVerifiedAt: oldest === undefined || !Number.isFinite(oldest) ? null : new Date(oldest),
+    backedUpBy: backedUpBy(records),
+    newestVerifiedAt:
+      backedUpBy(records) === 'snapshots'
+        ? newestSnapshotAt(records, snapshots)
+        : oldestNewest(databases),
     schedule: plan?.schedule ? `${plan.schedule.expression} ${plan.schedule.timezone}` : null,
-    nextRunAt: nextRunOf(plan, runs[0], now),
-    running: records.running ?? null,
+    nextRunAt:
+      scheduleState === 'enabled' || scheduleState === 'unknown' ? nextRunOf(records, now) : null,
+    scheduleState,
+    untold: untold ?? null,
     lastRun: runs[0] ?? null,
     runs: runs.slice(0, SHOWN.runs),
     databases: databases.slice(0, SHOWN.databases),
-    furtherDatabases: Math.max(0, databases.length - SHOWN.databases),
+    furtherDatabases: further.length,
+    furtherInNeed: further.filter(({ level }) => level !== 'green').length,
     backupCount: sum(databases.map((it) => it.marks.length)),
     storedBytes: sum(databases.map((it) => it.storedBytes)),
-    monthlyCostUsd: monthlyStorageCostUsd(
-      [...inventory.databases.values()].flat().flatMap(({ files }) => [...files.values()]),
-    ),
+    monthlyCostUsd: monthlyBackupCostUsd(inventory, region),
     drills: {
       records: records.drills.slice(0, SHOWN.drills),
       targets: targetsOf(records),
@@ -197,10 +261,35 @@ function reportSource(records: SourceRecords, now: Date, levelOf: LevelOf): Sour
   };
 }
 
-function nextRunOf(plan: SourcePlan | undefined, last: RunSummary | undefined, now: Date) {
+/** Of the databases that are on the server, the one whose newest verified backup is the oldest. */
+function oldestNewest(databases: readonly DatabaseReport[]): Date | null {
+  const newest = databases
+    .filter((it) => it.isOnServer)
+    .map((it) => it.newest?.backup.time.getTime() ?? null);
+  const times = newest.flatMap((it) => it ?? []);
+  return times.length < newest.length || times.length === 0 ? null : new Date(Math.min(...times));
+}
+
+function newestSnapshotAt(
+  { extent }: SourceRecords,
+  snapshots: readonly SnapshotReport[],
+): Date | null {
+  if (extent?.snapshotAt) return new Date(extent.snapshotAt);
+  return snapshots.find(({ state }) => state === 'available')?.time ?? null;
+}
+
+function scheduleStateOf({ plan, schedule }: SourceRecords): ScheduleState {
+  if (!plan?.schedule) return 'none';
+  if (!schedule) return 'unknown';
+  if (!schedule.known) return schedule.reason === 'not-served' ? 'none' : 'unknown';
+  if (!schedule.fact) return 'missing';
+  return schedule.fact.enabled ? 'enabled' : 'disabled';
+}
+
+function nextRunOf({ plan, runs: [last], untold }: SourceRecords, now: Date): Date | null {
   if (!plan?.schedule) return null;
-  const lastStart = last?.startedAt ? new Date(last.startedAt) : undefined;
-  return nextDue(plan.schedule, now, lastStart) ?? null;
+  const startedAt = untold?.startedAt ?? last?.startedAt;
+  return nextDue(plan.schedule, now, startedAt ? new Date(startedAt) : undefined) ?? null;
 }
 
 function targetsOf({ plan, drills }: SourceRecords): DrillsReport['targets'] {
@@ -209,9 +298,9 @@ function targetsOf({ plan, drills }: SourceRecords): DrillsReport['targets'] {
   return { rtoSeconds: rtoMinutes * 60, rpoSeconds: rpoMinutes * 60 };
 }
 
-/** Undefined and null apart: see {@link DrillsReport}. */
+/** Of the drills, newest first; null: none has brought all of the source back. */
 export function lastPassedAt(drills: readonly DrillRecord[]): Date | null {
-  const passed = drills.find(({ status }) => status === 'PASSED');
+  const passed = drills.find(countsForSource);
   return passed ? new Date(passed.endedAt) : null;
 }
 
@@ -219,13 +308,14 @@ function reportDatabase(
   database: string,
   backups: readonly InventoryBackup[],
   records: SourceRecords,
-  now: Date,
   levelOf: LevelOf,
+  retained: Retained,
 ): DatabaseReport {
-  const { source, plan, newest: facts, runs } = records;
+  const { source, newest: facts, runs } = records;
   const verified = backups.filter(({ state }) => state === 'verified');
   const [newest] = verified;
-  const { reasonsOf, retention } = reportRetention(database, backups, plan, now);
+  const planned = retained.plans.get(database);
+  const reasonsOf = new Map(planned?.keep.map(({ id, reasons }) => [id, reasons] as const));
   const counts = { verified: verified.length, unverified: 0, quarantined: 0 };
   for (const { state } of backups) if (state !== 'verified') counts[state] += 1;
   return {
@@ -234,7 +324,7 @@ function reportDatabase(
     isOnServer: isOnServer(records, database),
     newest: newest ? { backup: newest, facts: facts.get(database) ?? null } : null,
     counts,
-    storedBytes: sum(backups.map(({ sizeBytes }) => sizeBytes)),
+    storedBytes: bytesOf(backups),
     marks: backups.map((backup) => {
       const reasons = reasonsOf.get(backup.backupId) ?? [];
       const { backupId, time, state, sizeBytes, files } = backup;
@@ -245,7 +335,7 @@ function reportDatabase(
       .map(({ time, files }) => ({ time, value: files.get('archive.dump')?.sizeBytes ?? 0 }))
       .reverse(),
     dumpSeconds: durationsOf(database, runs),
-    retention,
+    retention: reportRetention(database, backups.length, planned, retained, records),
   };
 }
 
@@ -265,52 +355,87 @@ function durationsOf(database: string, runs: readonly RunSummary[]): Point[] {
 /** Dumps end at the plan's timeout; an hour later nothing writes or verifies any more. */
 const SETTLED_AFTER_MINUTES = 60;
 
-function reportRetention(
-  database: string,
-  backups: readonly InventoryBackup[],
-  plan: SourcePlan | undefined,
-  now: Date,
-): { reasonsOf: ReadonlyMap<string, readonly string[]>; retention: RetentionReport } {
-  const nothing = { kept: backups.length, deletes: [], furtherDeletes: 0, deletedBytes: 0 };
-  if (!plan) return { reasonsOf: new Map(), retention: { known: false, guard: null, ...nothing } };
-  const { archives: rules, timezone } = plan.retention;
-  const items = backups.map(
-    (backup): RetentionItem => ({
-      ...backup,
-      id: backup.backupId,
-      drilledAt: backup.files.get('drilled.json')?.lastModified,
-      running:
-        backup.state !== 'verified' &&
-        minutesBetween(backup.time, now) < plan.dump.timeoutMinutes + SETTLED_AFTER_MINUTES,
-    }),
-  );
-  const planned = planRetention({ items, rules, timezone, now });
-  const reasonsOf = new Map(planned.keep.map(({ id, reasons }) => [id, reasons] as const));
-  return {
-    reasonsOf,
-    retention: {
-      known: true,
-      kept: planned.keep.length,
-      deletes: planned.delete.slice(0, SHOWN.deletes),
-      furtherDeletes: Math.max(0, planned.delete.length - SHOWN.deletes),
-      deletedBytes: sum(planned.delete.map(({ sizeBytes }) => sizeBytes)),
-      guard: guardOf(planned, rules, database),
-    },
-  };
+/** What retention decides of each database, and what stops it for the source as a whole. */
+interface Retained {
+  readonly plans: ReadonlyMap<string, RetentionPlan>;
+  readonly stopped: string | null;
 }
 
-function guardOf(
-  planned: ReturnType<typeof planRetention>,
-  rules: RetentionRules,
-  database: string,
-): string | null {
+/** As Apply Retention plans it, without what only a run knows. */
+function retainAll({ plan, inventory, runs }: SourceRecords, now: Date): Retained {
+  if (!plan) return { plans: new Map(), stopped: null };
+  const { archives: rules, timezone, dryRun } = plan.retention;
+  const plans = new Map<string, RetentionPlan>();
+  let refused: string | undefined;
+  for (const [database, backups] of inventory.databases) {
+    const items = backups.map(
+      (backup): RetentionItem => ({
+        ...backup,
+        id: backup.backupId,
+        drilledAt: backup.files.get('drilled.json')?.lastModified,
+        running:
+          backup.state !== 'verified' &&
+          minutesBetween(backup.time, now) < plan.dump.timeoutMinutes + SETTLED_AFTER_MINUTES,
+      }),
+    );
+    const planned = planRetention({ items, rules, timezone, now });
+    plans.set(database, planned);
+    if (withheldOf(database, runs) !== null) continue;
+    // One database's guard stops the whole of the source.
+    refused ??= refusalOf(() =>
+      guardRetention(planned, rules, `database ${displayName(database)}`),
+    );
+  }
+  const stopped =
+    refused ?? (dryRun ? 'the plan says retention.dryRun: nothing is ever deleted' : null);
+  return { plans, stopped };
+}
+
+function refusalOf(guard: () => void): string | undefined {
   try {
-    guardRetention(planned, rules, `database ${database}`);
-    return null;
+    guard();
+    return undefined;
   } catch (error) {
     if (error instanceof HoldfastError) return error.message;
     throw error;
   }
+}
+
+function reportRetention(
+  database: string,
+  backupCount: number,
+  planned: RetentionPlan | undefined,
+  { stopped }: Retained,
+  { plan, runs }: SourceRecords,
+): RetentionReport {
+  if (!planned) {
+    const nothing = { deletes: [], furtherDeletes: 0, deletedBytes: 0, held: null };
+    return { known: plan !== undefined, kept: backupCount, ...nothing };
+  }
+  return {
+    known: true,
+    kept: planned.keep.length,
+    deletes: planned.delete.slice(0, SHOWN.deletes),
+    furtherDeletes: Math.max(0, planned.delete.length - SHOWN.deletes),
+    deletedBytes: bytesOf(planned.delete),
+    held: stopped ?? withheldOf(database, runs),
+  };
+}
+
+/** A database whose last dump failed keeps all it has, until one works. */
+function withheldOf(database: string, runs: readonly RunSummary[]): string | null {
+  for (const run of runs) {
+    const results = resultsOfSummary(run);
+    if (!results) continue;
+    const { logical } = results;
+    if (logical.status === 'failed') return `the last run made no dumps: ${logical.failure.Error}`;
+    if (logical.status === 'skipped') return null;
+    const result = logical.databases.find((it) => it.database === database);
+    return result?.status === 'failed'
+      ? `its dump failed in the last run: ${result.failure.Error}`
+      : null;
+  }
+  return null;
 }
 
 function tierOf(reasons: readonly string[]): Tier {
@@ -339,6 +464,10 @@ function snapshotsOf({ retention, runs }: SourceRecords): SnapshotReport[] {
 
 function rank(level: Level): number {
   return { red: 0, amber: 1, green: 2 }[level];
+}
+
+function bytesOf(items: readonly { readonly sizeBytes: number }[]): number {
+  return sum(items.map(({ sizeBytes }) => sizeBytes));
 }
 
 function minutesBetween(from: Date, to: Date): number {

@@ -1,4 +1,5 @@
 import type { DrillRecord } from '#contracts/drill.ts';
+import type { Answer, SchedulePosture } from '#contracts/posture.ts';
 import type { RetentionPlanRecord } from '#contracts/retention-plan.ts';
 import type { RunLock } from '#contracts/run-lock.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
@@ -12,6 +13,8 @@ import type { TableSize } from './largest-tables.ts';
 export interface ReportRecords {
   readonly now: Date;
   readonly bucket: string;
+  /** AWS's, where the bucket is: `eu-west-1`. */
+  readonly region: string;
   readonly sources: readonly SourceRecords[];
   readonly unreadable: readonly UnreadableRecord[];
   /** Why plans could not be read; undefined: all were. A source without a plan is then not one that has lost it. */
@@ -36,8 +39,10 @@ export interface SourceRecords {
   readonly runs: readonly RunSummary[];
   /** Runs whose summaries are there. */
   readonly runCount: number;
-  /** A run that has begun and not yet told its end. */
-  readonly running: RunLock | undefined;
+  /** The last run to begin, where it has not told its end. */
+  readonly untold: UntoldRun | undefined;
+  /** What starts runs by itself, as AWS has it; its fact undefined: there is none. Undefined: not asked. */
+  readonly schedule: Answer<SchedulePosture | undefined> | undefined;
   /** Of the newest verified backup of each database, by the database's name. */
   readonly newest: ReadonlyMap<string, NewestBackup>;
   /** Of databases whose newest backup is quarantined, by the database's name. */
@@ -46,6 +51,17 @@ export interface SourceRecords {
   readonly retention: RetentionPlanRecord | undefined;
   /** The last ones, newest first. */
   readonly drills: readonly DrillRecord[];
+}
+
+/** A run without a summary: it goes on, or it ended in a way in which no state is left to write one. */
+export interface UntoldRun extends Pick<RunLock, 'runId' | 'executionArn' | 'startedAt'> {
+  /** Step Functions' word; null: it does not know the execution; undefined: it could not be asked. */
+  readonly status: string | null | undefined;
+}
+
+/** Whether the run may still tell its end: it goes on, or nobody knows that it does not. */
+export function maySpeak({ status }: Pick<UntoldRun, 'status'>): boolean {
+  return status === undefined || status === 'RUNNING' || status === 'PENDING_REDRIVE';
 }
 
 /** Whether the last whole run found the database on the server: one that was dropped needs no new backup. */

@@ -3,9 +3,12 @@ import type { RunSummary } from '#contracts/run-summary.ts';
 import { executionLink } from '../console-link.ts';
 import { displayBytes, displayCount } from '../display-text.ts';
 import { displayUtc, relativeTime } from '../display-time.ts';
+import { isWholeDrill } from '../drill/whole-drill.ts';
 import { describeMark, seriesChart, shareBar, targetBar, timelineChart } from './charts.ts';
+import { ageless, failedBeforeItBegan, outcomeWord, partWords } from './drill-outcome.ts';
 import { type HtmlValue, html, type Markup } from './html.ts';
 import type { BackupMark, DatabaseReport, Point, SourceReport, Tier } from './report-model.ts';
+import { maySpeak, type UntoldRun } from './report-records.ts';
 import { cell, count, dollars, duration, nameOf, pill, sourceId } from './words.ts';
 
 /** One source: what it has, how it went, what comes next. */
@@ -16,7 +19,7 @@ export function sourceSection(source: SourceReport, now: Date): Markup {
 <div class="head"><h2 id="${id}-h"><bdi>${source.source}</bdi></h2>${pill(source.level)}</div>
 ${facts(source, now)}
 ${databaseBlocks(databases, id, now)}
-${furtherDatabases > 0 && html`<p class="quiet block">And ${count(furtherDatabases, 'further database')}, healthy or smaller than these.</p>`}
+${furtherDatabases > 0 && html`<p class="quiet block">And ${count(furtherDatabases, 'further database')}, ${furtherWords(source)}.</p>`}
 ${drillsBlock(source, id, now)}
 ${runsBlock(source, id)}
 ${snapshotsBlock(source, id)}
@@ -40,29 +43,44 @@ function databaseBlocks(databases: readonly DatabaseReport[], id: string, now: D
   ];
 }
 
+function furtherWords({ furtherDatabases, furtherInNeed }: SourceReport): string {
+  if (furtherInNeed === 0) return 'all protected';
+  return furtherInNeed === furtherDatabases
+    ? 'in need as well'
+    : `${furtherInNeed} of them in need, the others protected`;
+}
+
 function facts(source: SourceReport, now: Date): Markup {
-  const { newestVerifiedAt, lastRun, running, nextRunAt, drills } = source;
+  const { newestVerifiedAt, untold, drills, backedUpBy } = source;
   const cells: (readonly [string, string, string | null])[] = [
     [
-      'Newest verified backup',
+      backedUpBy === 'snapshots' ? 'Newest snapshot' : 'Newest verified backup',
       newestVerifiedAt ? relativeTime(newestVerifiedAt, now) : 'none',
-      newestVerifiedAt ? displayUtc(newestVerifiedAt) : null,
+      newestVerifiedAt ? toTheMinute(newestVerifiedAt) : null,
     ],
-    ['Last run', ...lastRunWords(lastRun, now)],
-    running
-      ? ['Now', 'a run goes on', `since ${displayUtc(new Date(running.startedAt))}`]
-      : [
-          'Next run',
-          nextRunAt ? relativeTime(nextRunAt, now) : 'by hand',
-          nextRunAt ? displayUtc(nextRunAt) : source.hasPlan ? 'no schedule' : 'no plan',
-        ],
+    ['Last run', ...lastRunWords(source, now)],
+    untold && maySpeak(untold)
+      ? ['Now', untoldWord(untold), `since ${toTheMinute(new Date(untold.startedAt))}`]
+      : ['Next run', ...nextRunWords(source, now)],
     [
       'Last drill that passed',
       drills.lastPassedAt ? relativeTime(drills.lastPassedAt, now) : 'none yet',
-      drills.lastPassedAt ? displayUtc(drills.lastPassedAt) : null,
+      drills.lastPassedAt ? toTheMinute(drills.lastPassedAt) : null,
     ],
-    ['Backups', displayCount(source.backupCount), `${displayBytes(source.storedBytes)} stored`],
-    ['Storage', `${dollars(source.monthlyCostUsd)} a month`, 'estimate, list prices'],
+    ...(backedUpBy === 'snapshots' && source.backupCount === 0
+      ? [['Snapshots', snapshotCount(source), 'by RDS, at RDS prices'] as const]
+      : [
+          [
+            'Backups',
+            displayCount(source.backupCount),
+            `${displayBytes(source.storedBytes)} stored`,
+          ] as const,
+          [
+            'Storage',
+            `${dollars(source.monthlyCostUsd)} a month`,
+            'estimate, list prices',
+          ] as const,
+        ]),
   ];
   return html`<dl class="facts">${cells.map(
     ([name, value, note]) =>
@@ -70,21 +88,83 @@ function facts(source: SourceReport, now: Date): Markup {
   )}</dl>`;
 }
 
-function lastRunWords(run: RunSummary | null, now: Date): readonly [string, string | null] {
+/** `2026-11-20 03:00 UTC`: fits its column. */
+function toTheMinute(time: Date): string {
+  return displayUtc(time).replace(/:\d\d UTC$/, ' UTC');
+}
+
+function snapshotCount({ snapshots, furtherSnapshots }: SourceReport): string {
+  return displayCount(snapshots.length + furtherSnapshots);
+}
+
+function nextRunWords(
+  { nextRunAt, scheduleState, hasPlan, schedule }: SourceReport,
+  now: Date,
+): readonly [string, string] {
+  switch (scheduleState) {
+    case 'disabled':
+      return ['none', 'its schedule is disabled'];
+    case 'missing':
+      return ['none', 'its schedule is not there'];
+    case 'none':
+      return [
+        'by hand',
+        hasPlan ? (schedule === null ? 'no schedule' : 'no scheduler here') : 'no plan',
+      ];
+    default:
+      return nextRunAt
+        ? [relativeTime(nextRunAt, now), toTheMinute(nextRunAt)]
+        : ['never', 'by its schedule'];
+  }
+}
+
+/** How a run stands that has not told its end. */
+function untoldWord({ status }: UntoldRun): string {
+  switch (status) {
+    case 'RUNNING':
+    case 'PENDING_REDRIVE':
+      return 'a run goes on';
+    case 'ABORTED':
+      return 'stopped';
+    case 'TIMED_OUT':
+      return 'timed out';
+    case 'FAILED':
+      return 'failed';
+    case undefined:
+      return 'a run may go on';
+    default:
+      return 'ended untold';
+  }
+}
+
+function lastRunWords(
+  { lastRun: run, untold }: SourceReport,
+  now: Date,
+): readonly [string, string | null] {
+  if (untold && !maySpeak(untold)) {
+    return [untoldWord(untold), `began ${relativeTime(new Date(untold.startedAt), now)}`];
+  }
   if (!run) return ['none recorded', null];
   const word = run.status === 'SUCCEEDED' ? 'worked' : 'failed';
-  const took = run.durationSeconds === null ? '' : `, took ${duration(run.durationSeconds)}`;
+  const took =
+    run.durationSeconds === null
+      ? ''
+      : `, took ${duration(run.durationSeconds).replaceAll(' ', '\u00A0')}`;
   return [word, `${relativeTime(new Date(run.endedAt), now)}${took}`];
 }
 
 function databaseBlock(database: DatabaseReport, id: string, now: Date): Markup {
   const { newest, archiveBytes, dumpSeconds, marks } = database;
+  if (marks.length === 0) {
+    return html`<div class="block" id="${id}">
+<div class="head"><h3>${nameOf(database.database)}</h3>${pill(database.level)}</div>
+<p class="quiet">The last whole run found it on the server, and there is no backup of it.</p></div>`;
+  }
   return html`<div class="block" id="${id}">
 <div class="head"><h3>${nameOf(database.database)}</h3>${pill(database.level)}</div>
 <p class="quiet wrap">${newestWords(database, now)}</p>
 <div class="timeline"><h4 id="${id}-l">Backups, by how long they are kept</h4>
-${timelineChart({ id: `${id}-tl`, title: 'Backups over time', marks, now })}
-${legend(marks)}
+${marks.length > 1 ? [timelineChart({ id: `${id}-tl`, title: 'Backups over time', marks, now }), legend(marks)] : html`<p class="quiet">One so far: ${marks.map(describeMark)}.</p>`}
 ${marksTable(marks)}</div>
 <div class="pair">
 <div><h4>Size of the archive</h4>${seriesChart({ id: `${id}-sz`, title: 'Size of the archive', points: archiveBytes, display: displayBytes })}${pointsTable('Size of the archive', archiveBytes, displayBytes)}</div>
@@ -121,7 +201,7 @@ const LEGEND: readonly (readonly [Tier, string])[] = [
   ['monthly', 'months'],
   ['weekly', 'weeks'],
   ['daily', 'days'],
-  ['last', 'last ones'],
+  ['last', 'last ones, or for now'],
   ['none', 'no rule'],
 ];
 
@@ -153,7 +233,8 @@ function pointsTable(
   points: readonly Point[],
   display: (value: number) => string,
 ): Markup | false {
-  if (points.length === 0) return false;
+  // One value stands in words already.
+  if (points.length <= 1) return false;
   const shown = points.slice(-ROWS_SHOWN).reverse();
   return html`<details><summary>As a table${points.length > shown.length && `: the newest ${shown.length} of ${points.length}`}</summary>
 <table><caption>${title}</caption><thead><tr><th scope="col">Begun</th><th scope="col" class="num">Value</th></tr></thead><tbody>${shown.map(
@@ -178,7 +259,7 @@ function tablesBlock(newest: DatabaseReport['newest']): Markup {
 }
 
 function retentionBlock({ retention, counts }: DatabaseReport): Markup {
-  const { known, kept, deletes, furtherDeletes, deletedBytes, guard } = retention;
+  const { known, kept, deletes, furtherDeletes, deletedBytes, held } = retention;
   const head = html`<h4>What the next run would delete</h4>`;
   if (!known) {
     return html`<div>${head}<p class="quiet">Not known without a plan: until there is one, nothing is deleted.</p></div>`;
@@ -189,7 +270,7 @@ function retentionBlock({ retention, counts }: DatabaseReport): Markup {
     return html`<div>${head}<p class="quiet">Nothing: ${total === 1 ? 'its one backup is' : `all ${kept} are`} kept by a rule.</p></div>`;
   }
   return html`<div>${head}
-${guard !== null && html`<p class="quiet wrap"><strong>It would refuse:</strong> ${guard}</p>`}
+${held !== null && html`<p class="quiet wrap"><strong>Nothing for now:</strong> ${held}. Without that:</p>`}
 <p class="quiet">${count(all, 'backup')}, ${displayBytes(deletedBytes)}; ${kept} kept.</p>
 <table><thead><tr><th scope="col">Backup</th><th scope="col">Why</th><th scope="col" class="num">Size</th></tr></thead><tbody>${deletes.map(
     ({ id, reasons, sizeBytes }) =>
@@ -199,18 +280,20 @@ ${furtherDeletes > 0 && html`<p class="quiet">And ${furtherDeletes} more.</p>`}<
 }
 
 function drillsBlock(
-  { drills, databases, source }: SourceReport,
+  { drills, backupCount, source }: SourceReport,
   id: string,
   now: Date,
 ): Markup | false {
   const { records, targets } = drills;
   if (records.length === 0) {
-    if (databases.length === 0) return false;
+    if (backupCount === 0) return false;
     return html`<div class="block"><h3>Drills</h3><p class="quiet">None yet. A drill restores a backup into a server of its own, checks it, and measures how long that takes: <code>holdfast drill ${source}</code></p></div>`;
   }
-  const [last] = records;
+  // The time or the age of one database alone would look as if it were that of all.
+  const whole = records.filter(isWholeDrill);
+  const [last] = whole;
   const measured = (pick: (record: DrillRecord) => number | null): Point[] =>
-    records
+    whole
       .flatMap((record) => {
         const value = pick(record);
         return value === null ? [] : [{ time: new Date(record.endedAt), value }];
@@ -218,17 +301,24 @@ function drillsBlock(
       .reverse();
   const rto = measured((record) => record.rtoSeconds);
   const rpo = measured((record) => record.rpoSeconds);
+  const which = last === records[0] ? 'the last drill' : 'the last drill of all of it';
   const half = (
     kind: 'rto' | 'rpo',
     name: string,
     points: readonly Point[],
     target: number | undefined,
-  ) =>
-    html`<div><h4>${name}</h4>${
-      target !== undefined && last?.[`${kind}Seconds`] != null
-        ? html`<p><strong>${duration(last[`${kind}Seconds`] ?? 0)}</strong> <span class="quiet">in the last drill; the target is ${duration(target)}</span></p>${targetBar({ id: `${id}-${kind}`, title: `${name} in the last drill`, value: last[`${kind}Seconds`] ?? 0, target, display: duration })}`
-        : html`<p class="quiet">Not measured in the last drill.</p>`
-    }${points.length > 1 && seriesChart({ id: `${id}-${kind}-s`, title: `${name}, drill by drill`, points, display: duration, tone: 'time' })}</div>`;
+  ) => {
+    const value = last?.[`${kind}Seconds`] ?? null;
+    const missed = kind === 'rpo' && last ? ageless(last) : null;
+    const aim = target === undefined ? '' : `; the target is ${duration(target)}`;
+    const words =
+      value !== null
+        ? html`<p><strong>${duration(value)}</strong> <span class="quiet">in ${which}${aim}</span></p>${target !== undefined && targetBar({ id: `${id}-${kind}`, title: `${name} in ${which}`, value, target, display: duration })}`
+        : missed !== null
+          ? html`<p><strong class="bad">Missed</strong> <span class="quiet">in ${which}${aim}</span></p><p class="quiet wrap">${missed}.</p>`
+          : html`<p class="quiet">${unmeasuredWords(last, which)}</p>`;
+    return html`<div><h4>${name}</h4>${words}${points.length > 1 && seriesChart({ id: `${id}-${kind}-s`, title: `${name}, drill by drill`, points, display: duration, tone: 'time' })}</div>`;
+  };
   return html`<div class="block"><h3>Drills</h3>
 <div class="pair">
 ${half('rto', 'Time to bring the data back (RTO)', rto, targets?.rtoSeconds)}
@@ -237,8 +327,15 @@ ${half('rpo', 'Age of the newest data that come back (RPO)', rpo, targets?.rpoSe
 <table class="stack"><thead><tr><th scope="col">Drill</th><th scope="col">Ended</th><th scope="col">Of</th><th scope="col">Result</th><th scope="col" class="num">RTO</th><th scope="col" class="num">RPO</th></tr></thead>
 <tbody>${records.map(
     (record) =>
-      html`<tr><th scope="row"><code>${record.drill.drillId}</code></th>${cell('Ended', html`${displayUtc(new Date(record.endedAt))}, ${relativeTime(new Date(record.endedAt), now)}`)}${cell('Of', html`${record.drill.kind}: ${drilledNames(record)}`)}${cell('Result', resultOf(record), 'wrap')}${cell('RTO', secondsOrDash(record.rtoSeconds), 'num')}${cell('RPO', secondsOrDash(record.rpoSeconds), 'num')}</tr>`,
+      html`<tr><th scope="row"><code>${record.drill.drillId}</code></th>${cell('Ended', html`${displayUtc(new Date(record.endedAt))}, ${relativeTime(new Date(record.endedAt), now)}`)}${cell('Of', html`${record.drill.kind}${drilledNames(record)}`)}${cell('Result', resultOf(record), 'wrap')}${cell('RTO', secondsOrDash(record.rtoSeconds), 'num')}${cell('RPO', ageless(record) === null ? secondsOrDash(record.rpoSeconds) : 'missed', 'num')}</tr>`,
   )}</tbody></table></div>`;
+}
+
+function unmeasuredWords(last: DrillRecord | undefined, which: string): string {
+  if (!last) return 'Not measured: no drill of all of it yet.';
+  return failedBeforeItBegan(last)
+    ? `Not measured: ${which} failed before it began.`
+    : `Not measured in ${which}.`;
 }
 
 const NAMES_SHOWN = 3;
@@ -247,37 +344,58 @@ function drilledNames({ databases }: DrillRecord): HtmlValue {
   const names = databases.slice(0, NAMES_SHOWN).map(({ database }) => nameOf(database));
   const further = databases.length - names.length;
   return [
-    names.map((name, index) => [index > 0 && ', ', name]),
+    names.map((name, index) => [index > 0 ? ', ' : ': ', name]),
     further > 0 && ` and ${further} more`,
   ];
 }
 
-function resultOf({ status, error, databases }: DrillRecord): HtmlValue {
-  const level = status === 'PASSED' ? 'green' : 'red';
-  const findings = databases.flatMap((it) => it.findings);
-  const words = findings.length > 0 ? count(findings.length, 'finding') : (error ?? '');
-  return html`<span class="pill ${level}">${status === 'PASSED' ? 'passed' : 'failed'}</span> ${words !== '' && html`<span class="quiet">${words}</span>`}`;
+const RESULT_TONES = { passed: 'green', 'passed in part': 'amber', failed: 'red' } as const;
+
+function resultOf(record: DrillRecord): HtmlValue {
+  const word = outcomeWord(record);
+  const findings = record.databases.flatMap((it) => it.findings);
+  const words = [
+    partWords(record),
+    failedBeforeItBegan(record)
+      ? `before it began: ${[record.error, record.cause].filter((it) => it !== null).join(': ')}`
+      : findings.length > 0
+        ? count(findings.length, 'finding')
+        : record.error,
+  ].filter((it) => it !== null);
+  return html`<span class="pill ${RESULT_TONES[word]}">${word}</span> ${words.length > 0 && html`<span class="quiet">${words.join(', ')}</span>`}`;
 }
 
 function secondsOrDash(seconds: number | null): string {
   return seconds === null ? '–' : duration(seconds);
 }
 
-function runsBlock({ runs }: SourceReport, id: string): Markup | false {
-  if (runs.length === 0) return false;
+function runsBlock({ runs, untold }: SourceReport, id: string): Markup | false {
+  if (runs.length === 0 && !untold) return false;
   return html`<div class="block"><h3 id="${id}-runs">The last runs</h3>
 <table class="stack"><thead><tr><th scope="col">Run</th><th scope="col">Ended</th><th scope="col">Result</th><th scope="col" class="num">Took</th><th scope="col" class="num">Verified</th><th scope="col" class="num">Deleted</th></tr></thead>
-<tbody>${runs.map(
+<tbody>${untold && untoldRow(untold)}${runs.map(
     (run) =>
-      html`<tr><th scope="row" class="wrap">${runName(run)}</th>${cell('Ended', displayUtc(new Date(run.endedAt)))}${cell('Result', html`<span class="pill ${run.status === 'SUCCEEDED' ? 'green' : 'red'}">${run.status === 'SUCCEEDED' ? 'worked' : 'failed'}</span>${run.error !== null && html` <span class="quiet">${run.error}</span>`}`, 'wrap')}${cell('Took', secondsOrDash(run.durationSeconds), 'num')}${cell('Verified', html`${run.databases.filter(({ status }) => status === 'verified').length} of ${run.databases.length}`, 'num')}${cell('Deleted', run.retention?.archives.deleted ?? '–', 'num')}</tr>`,
+      html`<tr><th scope="row" class="wrap">${runName(run)}</th>${cell('Ended', displayUtc(new Date(run.endedAt)))}${cell('Result', html`<span class="pill ${run.status === 'SUCCEEDED' ? 'green' : 'red'}">${run.status === 'SUCCEEDED' ? 'worked' : 'failed'}</span>${run.error !== null && html` <span class="quiet">${run.error}</span>`}`, 'wrap')}${cell('Took', secondsOrDash(run.durationSeconds), 'num')}${cell('Verified', verifiedOf(run), 'num')}${cell('Deleted', run.retention?.archives.deleted ?? '–', 'num')}</tr>`,
   )}</tbody></table></div>`;
+}
+
+function verifiedOf({ databases, snapshot }: RunSummary): string {
+  if (databases.length === 0) return snapshot.status === 'available' ? 'a snapshot' : '–';
+  const verified = databases.filter(({ status }) => status === 'verified').length;
+  return `${verified} of ${databases.length}`;
+}
+
+function untoldRow(untold: UntoldRun): Markup {
+  const tone = untold.status === 'TIMED_OUT' || untold.status === 'FAILED' ? 'red' : 'amber';
+  const result = html`<span class="pill ${tone}">${untoldWord(untold)}</span>`;
+  return html`<tr><th scope="row" class="wrap">${runName(untold)}</th>${cell('Ended', html`– <span class="quiet">began ${displayUtc(new Date(untold.startedAt))}</span>`)}${cell('Result', result, 'wrap')}${cell('Took', '–', 'num')}${cell('Verified', '–', 'num')}${cell('Deleted', '–', 'num')}</tr>`;
 }
 
 /** AWS's account for examples, which services on one machine use: it has no console. */
 const EXAMPLE_ACCOUNT = ':123456789012:';
 
 /** Leads to the console of AWS where the execution is one of AWS's. */
-function runName({ runId, executionArn }: RunSummary): Markup {
+function runName({ runId, executionArn }: Pick<RunSummary, 'runId' | 'executionArn'>): Markup {
   const link = executionArn.includes(EXAMPLE_ACCOUNT) ? undefined : executionLink(executionArn);
   return link === undefined
     ? html`<code>${runId}</code>`

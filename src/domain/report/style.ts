@@ -71,6 +71,7 @@ code{font:.88em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono"
 .skip{position:absolute;left:-99rem}
 .skip:focus{left:1rem;top:.5rem;background:var(--card);padding:.25rem .5rem;z-index:1}
 .quiet{color:var(--soft);font-size:.87rem}
+strong.bad{color:var(--red)}
 .num{text-align:right;white-space:nowrap}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.25rem;margin:0 0 1rem}
 .verdict{border-width:1px 1px 1px 6px;padding:1.25rem 1.4rem}
@@ -96,6 +97,8 @@ ol.todo .where{color:var(--soft);font-size:.82rem}
 ol.todo .why{color:var(--soft);font-size:.87rem;white-space:pre-line}
 ol.todo .do{margin-top:.15rem}
 .head{display:flex;flex-wrap:wrap;gap:.4rem .8rem;align-items:center}
+.head h3{margin:0}
+.head+p{margin-top:.4rem}
 .head .pill{margin-left:auto}
 .block{border-top:1px solid var(--line);margin-top:1.1rem;padding-top:1rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1rem 1.5rem}
@@ -110,7 +113,8 @@ th:last-child,td:last-child{padding-right:0}
 thead th{color:var(--soft);font-weight:500;font-size:.78rem;white-space:nowrap;vertical-align:bottom}
 tbody th{font-weight:500}
 tbody tr:last-child>*{border-bottom:0}
-td.barcell{width:32%;min-width:4rem;padding-top:.7rem}
+td.barcell{width:28%;min-width:2.5rem;padding-top:.7rem}
+table.sizes th:first-child{min-width:8.5rem}
 th.num,td.num{text-align:right}
 caption{text-align:left;color:var(--soft);font-size:.8rem;padding-bottom:.25rem}
 details{margin-top:.5rem}
@@ -153,9 +157,11 @@ table.stack th,table.stack td{border:0;padding:.08rem 0;text-align:left;white-sp
 table.stack td[data-label]{display:grid;grid-template-columns:6.5rem minmax(0,1fr);gap:.75rem}
 table.stack td[data-label]::before{content:attr(data-label);color:var(--soft);font-size:.8rem}
 table.sizes thead{position:absolute;left:-99rem}
-table.sizes tr{display:grid;grid-template-columns:minmax(0,1fr) auto auto;gap:0 .9rem;border-bottom:1px solid var(--line);padding:.35rem 0}
+table.sizes tr{display:flex;flex-wrap:wrap;gap:0 .9rem;border-bottom:1px solid var(--line);padding:.35rem 0}
 table.sizes th,table.sizes td{border:0;padding:0}
-table.sizes td.barcell{grid-column:1/-1;width:auto;padding:.3rem 0 .15rem}
+table.sizes tbody th{flex:1 1 auto;min-width:0;max-width:100%}
+table.sizes td.num{margin-left:auto}
+table.sizes td.barcell{flex:1 0 100%;width:auto;padding:.3rem 0 .15rem}
 }
 @media print{
 :root{color-scheme:light;${variables(0)}}
@@ -164,7 +170,7 @@ main,header.top,footer{max-width:none;padding-left:0;padding-right:0}
 .card{border-color:#bbb;break-inside:auto}
 .pair>*,tr,ol.todo>li,.verdict{break-inside:avoid}
 h2,h3{break-after:avoid}
-.skip,nav{display:none}
+.skip,nav.tabs,details:not([open]){display:none}
 .scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 }

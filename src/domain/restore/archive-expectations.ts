@@ -13,7 +13,7 @@ export interface ArchiveExpectations {
   /** By {@link objectKey} of schema and `<table> <constraint>`: those that were not valid to begin with. */
   readonly notValid: ReadonlySet<string>;
   readonly largeObjects: number;
-  /** A name of a verification, which knows no encoding, as `tables` has it. */
+  /** A name of a verification as `tables` has it: those of older versions knew no encoding. */
   readonly readName: (recorded: string) => string;
 }
 
@@ -53,13 +53,17 @@ export function archiveExpectations(
       largeObjects += text(entry).match(/^\d+$/gm)?.length ?? 0;
     }
   }
+  const isRows = ({ desc, hasData }: TocEntry) => desc === 'TABLE DATA' && hasData;
+  const { decode } = toc;
+  const names = new Set(
+    toc.entries.filter(isRows).flatMap(({ schema = '', tag }) => [schema, tag]),
+  );
   return {
-    tables: selected
-      .filter(({ desc, hasData }) => desc === 'TABLE DATA' && hasData)
-      .map(({ schema = '', tag }) => ({ schema, table: tag })),
+    tables: selected.filter(isRows).map(({ schema = '', tag }) => ({ schema, table: tag })),
     sequences,
     notValid,
     largeObjects,
-    readName: (recorded) => (toc.decode ? readAgain(recorded, toc.decode) : recorded),
+    readName: (recorded) =>
+      decode && !names.has(recorded) ? readAgain(recorded, decode) : recorded,
   };
 }

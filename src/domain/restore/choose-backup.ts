@@ -26,7 +26,10 @@ export function chooseBackup(
       remedy: meant
         ? `did you mean ${displayName(meant)}?`
         : known.length > 0
-          ? `there are backups of ${known.slice(0, NAMED).map(displayName).join(', ')}`
+          ? `there are backups of ${known
+              .slice(0, NAMED)
+              .map((name) => displayName(name))
+              .join(', ')}`
           : 'the source has no backup at all',
     });
   }

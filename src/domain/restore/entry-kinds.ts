@@ -1,6 +1,7 @@
 import type { LeftOut } from '#contracts/restore.ts';
 import type { TocEntry } from '../archive/toc.ts';
 import { displayName, displayText } from '../display-text.ts';
+import { quotePart, quotePattern } from './name-pattern.ts';
 
 const LEFT_OUT_AS: Readonly<Record<string, LeftOut>> = {
   INDEX: 'indexes',
@@ -56,11 +57,29 @@ export function isSetting({ desc }: TocEntry): boolean {
   return desc === 'ENCODING' || desc === 'STDSTRINGS' || desc === 'SEARCHPATH';
 }
 
+/** A quoted name of 63 bytes, all of them quotes, and another one. */
+const TABLE_CHARACTERS = 260;
+
+/** Fit to be read, and a table's to be pasted into a selection: `public.orders`, `"a.b".orders`. */
+export function displayTable(schema: string, table: string): string {
+  return displayText(quotePattern(schema, table), TABLE_CHARACTERS);
+}
+
 /** Fit to be read: `public.orders`, `TYPE public.state`, `FUNCTION lib.stamp()`. */
 export function displayEntry(entry: TocEntry): string {
+  const { desc, schema, tag } = entry;
+  if (isTableLike(entry))
+    return schema === undefined ? displayName(tag) : displayTable(schema, tag);
   const name = displayTag(entry);
-  const full = entry.schema === undefined ? name : `${displayName(entry.schema)}.${name}`;
-  return isTableLike(entry) ? full : `${entry.desc} ${full}`;
+  return `${desc} ${schema === undefined ? name : `${displayText(quotePart(schema), 130)}.${name}`}`;
+}
+
+/** Of a constraint, whose tag begins with the name of its table: `FK CONSTRAINT public."a.b" a_fkey`. */
+export function displayPart(part: TocEntry, { schema = '', tag }: TocEntry): string {
+  const prefix = `${tag} `;
+  if (part.schema !== schema || !part.tag.startsWith(prefix)) return displayEntry(part);
+  const name = displayName(part.tag.slice(prefix.length));
+  return `${part.desc} ${displayTable(schema, tag)} ${name}`;
 }
 
 /** The same with the kind of a table, too: `TABLE public.orders`. */

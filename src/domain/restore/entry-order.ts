@@ -16,7 +16,8 @@ export interface EntryOrder {
   readonly afterData: readonly TocEntry[];
   /**
    * Indexes, constraints and whatever follows, in passes: a pass begins when the one before has ended.
-   * Privileges come after all that is made, so that a revoked one is in nobody's way; materialized views
+   * Row-level security is switched on after all constraints: where it is forced, a foreign key cannot look at the
+   * rows for anybody but a superuser. Privileges come after all that is made, so that a revoked one is in nobody's way; materialized views
    * after the privileges, as they are filled by their owners; event triggers last, so that none fires.
    */
   readonly postData: readonly (readonly TocEntry[])[];
@@ -53,6 +54,7 @@ export function restoreOrder(
     afterData: [] as TocEntry[],
   };
   const main: TocEntry[] = [];
+  const rowSecurity: TocEntry[] = [];
   const privileges: TocEntry[] = [];
   const afterPrivileges: TocEntry[] = [];
   const eventTriggers: TocEntry[] = [];
@@ -66,6 +68,7 @@ export function restoreOrder(
     else if (isAboutData(entry)) order.afterData.push(entry);
     else if (dataOnly) continue;
     else if (isOfEventTrigger(entry)) eventTriggers.push(entry);
+    else if (entry.desc === 'ROW SECURITY') rowSecurity.push(entry);
     else if (isPrivilege(entry)) privileges.push(entry);
     else if (entry.desc === 'MATERIALIZED VIEW DATA') afterPrivileges.push(entry);
     else if (entry.desc === 'STATISTICS DATA') {
@@ -73,7 +76,7 @@ export function restoreOrder(
     } else if (section === 'pre-data') order.preData.push(entry);
     else main.push(entry);
   }
-  const postData = [main, privileges, afterPrivileges, eventTriggers];
+  const postData = [main, rowSecurity, privileges, afterPrivileges, eventTriggers];
   return { ...order, postData: postData.filter((pass) => pass.length > 0) };
 }
 

@@ -1,76 +1,53 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { CleanUp, PlannedRestore, RestoreRecord } from '#contracts/restore.ts';
-import {
-  attributeValue,
-  CAUSE_IN_JSON,
-  CAUSE_IN_TEXT,
-  consoleLine,
-  counted,
-  cutList,
-  joinSections,
-  section,
-} from '../alert-text.ts';
-import {
-  asciiSubject,
-  displayBytes,
-  displayName,
-  displaySeconds,
-  displayText,
-} from '../display-text.ts';
+import { frameAlert, frameUnplanned, type UnplannedFailure } from '../alert-frame.ts';
+import { CAUSE_IN_TEXT, counted, cutList, whenLines } from '../alert-text.ts';
+import { displayBytes, displayName, displayText } from '../display-text.ts';
 import { nextStep } from '../next-steps.ts';
+import { doubtWords } from './doubt-words.ts';
 
-/** The message about a restore that ended; attributes as in alert-message.ts, `event` is `restore`. */
+/** The message about a restore that ended. */
 export function restoreAlert(record: RestoreRecord, bucket: string): AlertMessage {
-  const { restore, report, status, error, cause } = record;
-  const succeeded = status === 'SUCCEEDED';
+  const { restore, report, status, error, cause, cleanUp } = record;
   const what = `${restore.source}/${displayName(restore.backup?.database ?? restore.archive.key)}`;
   const where = displayName(restoredAs(record) ?? restore.target.database);
-  const headline = succeeded
-    ? `restore of ${what} done: ${where}`
-    : `restore of ${what} FAILED: ${displayText(error ?? '', 80)}`;
-  const doubts = doubtLines(restore);
-  const warnings = [...doubts, ...(report?.warnings ?? [])];
+  const warnings = [...doubtLines(restore), ...(report?.warnings ?? [])];
   const tolerated = report?.tolerated ?? [];
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', whatLines(record)),
-      section('Where', [
+  return frameAlert({
+    event: 'restore',
+    status,
+    odd: warnings.length + tolerated.length > 0,
+    stage: 'restore',
+    source: restore.source,
+    error,
+    cause,
+    headline:
+      status === 'SUCCEEDED'
+        ? `restore of ${what} done${doubtWords(restore)}: ${where}`
+        : `restore of ${what} FAILED: ${displayText(error ?? '', 80)}`,
+    sections: {
+      What: whatLines(record),
+      Where: [
         `From ${restore.archive.key}`,
         `To database ${where} on the server of ${restore.target.source}`,
-        `Started ${restore.startedAt}${restore.reason === null ? '' : ` (${displayText(restore.reason, 200)})`}`,
-        `Ended ${record.endedAt}, after ${displaySeconds(record.durationSeconds)}`,
-      ]),
-      section('Why', succeeded ? [] : [displayText(cause ?? '', CAUSE_IN_TEXT)]),
-      section('What is left', record.cleanUp ? [describeCleanUp(record.cleanUp)] : []),
-      section('What to do next', nextLines(record)),
-      section(
-        'Statements that did not work and need not have',
-        cutList(
-          tolerated,
-          ({ objectType, object, advice }) =>
-            `${objectType} ${displayName(object)}: ${displayText(advice, CAUSE_IN_TEXT)}`,
-        ),
+        ...whenLines(restore, record),
+      ],
+      'What is left': cleanUp ? leftLines(restore, cleanUp) : [],
+      ...(status === 'SUCCEEDED' ? { 'What to do next': nextLines(record) } : {}),
+      ...(status === 'FAILED' && restore.trust === 'foreign'
+        ? { 'What to do next': [nextStep(error ?? '', 'import')] }
+        : {}),
+      'Statements that did not work and need not have': cutList(
+        tolerated,
+        ({ objectType, object, advice }) =>
+          `${objectType} ${displayName(object)}: ${displayText(advice, CAUSE_IN_TEXT)}`,
       ),
-      section(
-        'Warnings',
-        cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
-      ),
-      section('Links', [
-        ...consoleLine(restore.executionArn),
-        `Records: s3://${bucket}/restores/${restore.source}/${restore.restoreId}/`,
-      ]),
-    ]),
-    json: {
-      event: 'restore',
-      version: 1,
-      status,
-      error,
-      cause: cause === null ? null : displayText(cause, CAUSE_IN_JSON),
-      source: restore.source,
+      Warnings: cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
+    },
+    executionArn: restore.executionArn,
+    records: `s3://${bucket}/restores/${restore.source}/${restore.restoreId}/`,
+    facts: {
       restoreId: restore.restoreId,
-      executionArn: restore.executionArn,
       backupId: restore.backup?.backupId ?? null,
       database: restore.backup?.database ?? null,
       trust: restore.trust,
@@ -80,55 +57,19 @@ export function restoreAlert(record: RestoreRecord, bucket: string): AlertMessag
       bytesRead: report?.bytesRead ?? null,
       tolerated: tolerated.length,
       warnings: warnings.length,
-      cleanUp: record.cleanUp?.status ?? null,
+      cleanUp: cleanUp?.status ?? null,
     },
-    attributes: {
-      event: 'restore',
-      status,
-      severity: succeeded ? (warnings.length + tolerated.length > 0 ? 'warning' : 'info') : 'error',
-      source: restore.source,
-      stage: 'restore',
-      error: attributeValue(error ?? 'none'),
-    },
-  };
+  });
 }
 
 /** A restore that never got as far as a plan: the input, the backup or the plan was wrong. */
-export function unplannedRestoreAlert(failed: {
-  readonly source: string;
-  readonly error: string;
-  readonly cause: string;
-  readonly executionArn: string;
-}): AlertMessage {
-  const { source, error, cause, executionArn } = failed;
-  const headline = `restore of ${source} FAILED before it began: ${displayText(error, 80)}`;
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', ['Nothing was restored, nothing was changed.']),
-      section('Why', [displayText(cause, CAUSE_IN_TEXT)]),
-      section('What to do next', [nextStep(error)]),
-      section('Links', consoleLine(executionArn)),
-    ]),
-    json: {
-      event: 'restore',
-      version: 1,
-      status: 'FAILED',
-      source,
-      error,
-      cause: displayText(cause, CAUSE_IN_JSON),
-      executionArn,
-    },
-    attributes: {
-      event: 'restore',
-      status: 'FAILED',
-      severity: 'error',
-      source,
-      stage: 'run',
-      error: attributeValue(error),
-    },
-  };
+export function unplannedRestoreAlert(failed: UnplannedFailure): AlertMessage {
+  return frameUnplanned(failed, {
+    event: 'restore',
+    stage: 'run',
+    about: `restore of ${failed.source}`,
+    what: 'Nothing was restored, nothing was changed.',
+  });
 }
 
 function doubtLines({ trust }: PlannedRestore): string[] {
@@ -161,10 +102,23 @@ function whatLines({ restore, report, status }: RestoreRecord): string[] {
   ];
 }
 
+function leftLines({ target, keepOnFailure }: PlannedRestore, cleanUp: CleanUp): string[] {
+  const lines = [describeCleanUp(cleanUp)];
+  if (cleanUp.status !== 'failed') return lines;
+  const what = target.mode === 'existing' ? 'some of what was restored in it' : 'half restored';
+  const where = `The database ${displayName(target.database)} on the server of ${target.source} may be there, ${what}.`;
+  lines.push(
+    keepOnFailure
+      ? where
+      : `${where} The next restore to that server takes it back, if you do not.`,
+  );
+  return lines;
+}
+
 function describeCleanUp({ status, detail }: CleanUp): string {
   const words: Record<CleanUp['status'], string> = {
     dropped: 'Nothing: the half-restored database was dropped.',
-    emptied: 'Nothing: the database is empty again.',
+    emptied: 'Nothing: what the restore had put there was taken out again, from',
     'nothing-left': 'Nothing.',
     kept: 'Not removed:',
     failed: 'Look yourself, it could not be cleaned up:',
@@ -172,8 +126,8 @@ function describeCleanUp({ status, detail }: CleanUp): string {
   return `${words[status]}${detail === '' ? '' : ` ${displayText(detail, CAUSE_IN_TEXT)}`}`;
 }
 
-function nextLines({ status, error, report }: RestoreRecord): string[] {
-  if (status === 'FAILED') return [nextStep(error ?? '')];
+/** Of a restore that succeeded. */
+function nextLines({ report }: RestoreRecord): string[] {
   return [
     ...(report?.createdRoles.length
       ? [

@@ -1,14 +1,11 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type { PlannedRestore, PlannedRestoreState } from '#contracts/restore.ts';
-import { consoleLine, joinSections, section } from '../alert-text.ts';
-import { asciiSubject, displayBytes, displayName } from '../display-text.ts';
+import { frameAlert } from '../alert-frame.ts';
+import { displayBytes, displayName } from '../display-text.ts';
 import { restoreKey } from '../names.ts';
 import { retrievalTime } from './retrieval-times.ts';
 
-/**
- * Says that a restore waits for its archive, and how long that may take. Attributes as in
- * alert-message.ts, with `event` `retrieval`, `status` `STARTED`, `severity` `info`, `stage` `retrieval`.
- */
+/** Says that a restore waits for its archive, and how long that may take. */
 export function retrievalAlert({
   restore,
   retrieval,
@@ -29,38 +26,37 @@ export function retrievalAlert({
   const faster = (['standard', 'expedited'] as const)
     .slice(tier === 'bulk' ? 0 : 1)
     .filter((it) => it !== tier && retrievalTime(storageClass, it));
-  return {
+  return frameAlert({
+    event: 'retrieval',
+    status: 'STARTED',
+    stage: 'retrieval',
+    source,
+    error: null,
+    cause: null,
+    headline: `restore of ${what} waits for its archive`,
     // Its end may be cut off: how long it takes comes first.
-    subject: asciiSubject(`Holdfast: restore waits for Glacier (${words}): ${what}`),
-    text: joinSections([
-      `restore of ${what} waits for its archive`,
-      section('What', [
+    subject: `restore waits for Glacier (${words}): ${what}`,
+    sections: {
+      What: [
         `The archive (${displayBytes(archive.sizeBytes)}) lies in ${storageClass}. S3 has been asked to bring it back, tier ${tier}.`,
         `This typically takes ${words}${readyBy === undefined ? '' : `: until ${readyBy}`}. The restore then goes on by itself.`,
-      ]),
-      section('Where', [
+      ],
+      Where: [
         `From ${archive.key}`,
         `To database ${displayName(restore.target.database)} on the server of ${restore.target.source}`,
-      ]),
-      section('What to do next', [
+      ],
+      'What to do next': [
         'Nothing: another message comes when the restore has ended.',
         ...faster.map(
           (it) =>
             `In a hurry? Stop this execution and start it again with "retrievalTier": "${it}" (${retrievalTime(storageClass, it)?.words}).`,
         ),
-      ]),
-      section('Links', [
-        ...consoleLine(executionArn),
-        `Record: s3://${bucket}/${restoreKey({ source, restoreId }, 'retrieval.json')}`,
-      ]),
-    ]),
-    json: {
-      event: 'retrieval',
-      version: 1,
-      status: 'STARTED',
-      source,
+      ],
+    },
+    executionArn,
+    records: `s3://${bucket}/${restoreKey({ source, restoreId }, 'retrieval.json')}`,
+    facts: {
       restoreId,
-      executionArn,
       backupId: backup?.backupId ?? null,
       database: backup?.database ?? null,
       archive: { key: archive.key, sizeBytes: archive.sizeBytes },
@@ -69,13 +65,5 @@ export function retrievalAlert({
       requestedAt: requestedAt.toISOString(),
       typicallyReadyBy: readyBy ?? null,
     },
-    attributes: {
-      event: 'retrieval',
-      status: 'STARTED',
-      severity: 'info',
-      source,
-      stage: 'retrieval',
-      error: 'none',
-    },
-  };
+  });
 }

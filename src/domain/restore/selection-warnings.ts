@@ -1,6 +1,6 @@
 import type { Selection } from '#contracts/restore.ts';
 import type { TocEntry } from '../archive/toc.ts';
-import { displayEntry, displayEntryList, isLargeObject } from './entry-kinds.ts';
+import { displayEntry, displayEntryList, displayPart, isLargeObject } from './entry-kinds.ts';
 import { isRelation, type TocGraph } from './toc-graph.ts';
 
 /** A selection that has been followed to its end. */
@@ -60,7 +60,7 @@ function partWarnings(choice: Choice): string[] {
       return [`${displayEntry(subject)} becomes a table of its own: its parent ${notSelected}`];
     }
     return part.desc === 'FK CONSTRAINT'
-      ? [`${displayEntry(part)} is left out: ${notSelected}`]
+      ? [`${displayPart(part, subject)} is left out: ${notSelected}`]
       : [];
   });
 }

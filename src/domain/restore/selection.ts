@@ -163,10 +163,20 @@ function requireDependencies(missing: readonly MissingDependency[], selection: S
     const more = others.length > 0 ? ` (and ${others.length} more)` : '';
     return `${needer}${more} needs ${displayEntryWithKind(needed)}`;
   });
+  const needed = missing.map((it) => it.needed);
   throw new DependencyMissing(displayList(facts, '; '), {
     remedy:
       selection.only === 'data'
         ? 'restore the tables with their rows, or create them first'
-        : 'say "withDependencies": true, select it too, or create it in the target first',
+        : ['say "withDependencies": true', ...otherWays(needed)].join(', or '),
   });
+}
+
+/** A selection names relations alone; and what is restored into is empty but for its extensions. */
+function otherWays(needed: readonly TocEntry[]): string[] {
+  if (needed.every(isRelation)) return ['select it too'];
+  if (needed.every(({ desc }) => desc === 'EXTENSION')) {
+    return ['create it first in an empty database, and restore into that'];
+  }
+  return [];
 }

@@ -1,71 +1,47 @@
 import type { AlertMessage } from '#contracts/alert-message.ts';
 import type {
-  NotifyServerRestoreEvent,
   PlannedServerRestore,
   ServerCleanUp,
+  ServerDatabaseChecks,
+  ServerInspection,
   ServerRestoreRecord,
 } from '#contracts/restore-server.ts';
-import {
-  attributeValue,
-  CAUSE_IN_JSON,
-  CAUSE_IN_TEXT,
-  consoleLine,
-  counted,
-  cutList,
-  joinSections,
-  section,
-} from '../alert-text.ts';
-import {
-  asciiSubject,
-  displayBytes,
-  displayName,
-  displaySeconds,
-  displayText,
-} from '../display-text.ts';
-import { nextStep } from '../next-steps.ts';
-import { plainCause } from './server-restore-record.ts';
+import { frameAlert, frameUnplanned, type UnplannedFailure } from '../alert-frame.ts';
+import { CAUSE_IN_TEXT, counted, cutList, whenLines } from '../alert-text.ts';
+import { displayBytes, displayCount, displayName, displayText } from '../display-text.ts';
 
-/** The message about a server's restore that ended; attributes as in alert-message.ts, `event` is `server-restore`. */
+/** The message about a server's restore that ended. */
 export function serverRestoreAlert(record: ServerRestoreRecord, bucket: string): AlertMessage {
   const { restore, server, inspection, status, error, cause, cleanUp } = record;
   const { source, target } = restore;
   const succeeded = status === 'SUCCEEDED';
-  const headline = succeeded
-    ? `server of ${source} restored: ${target.identifier}`
-    : `restore of the server of ${source} FAILED: ${displayText(error ?? '', 80)}`;
   const warnings = [...restore.warnings, ...(inspection?.warnings ?? [])];
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', whatLines(record)),
-      section('Where', [
+  return frameAlert({
+    event: 'server-restore',
+    status,
+    odd: warnings.length > 0,
+    stage: succeeded ? 'none' : 'restore',
+    source,
+    error,
+    cause,
+    headline: succeeded
+      ? `server of ${source} restored: ${target.identifier}`
+      : `restore of the server of ${source} FAILED: ${displayText(error ?? '', 80)}`,
+    sections: {
+      What: whatLines(record),
+      Where: [
         `From ${describeOrigin(restore)}`,
         `To the ${restore.kind} ${target.identifier}${server?.host ? `, ${server.host}:${server.port}` : ''}`,
-        `Started ${restore.startedAt}${restore.reason === null ? '' : ` (${displayText(restore.reason, 200)})`}`,
-        `Ended ${record.endedAt}, after ${displaySeconds(record.durationSeconds)}`,
-      ]),
-      section('Why', succeeded ? [] : [displayText(cause ?? '', CAUSE_IN_TEXT)]),
-      section('What is left', cleanUp ? [describeCleanUp(cleanUp)] : []),
-      section('What to do next', succeeded ? nextLines(restore) : [nextStep(error ?? '')]),
-      section(
-        'Warnings',
-        cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
-      ),
-      section('Links', [
-        ...consoleLine(restore.executionArn),
-        `Records: s3://${bucket}/restores/${source}/${restore.restoreId}/`,
-      ]),
-    ]),
-    json: {
-      event: 'server-restore',
-      version: 1,
-      status,
-      error,
-      cause: cause === null ? null : displayText(cause, CAUSE_IN_JSON),
-      source,
+        ...whenLines(restore, record),
+      ],
+      'What is left': cleanUp ? [describeCleanUp(cleanUp)] : [],
+      ...(succeeded ? { 'What to do next': nextLines(restore) } : {}),
+      Warnings: cutList(warnings, (warning) => displayText(warning, CAUSE_IN_TEXT)),
+    },
+    executionArn: restore.executionArn,
+    records: `s3://${bucket}/restores/${source}/${restore.restoreId}/`,
+    facts: {
       restoreId: restore.restoreId,
-      executionArn: restore.executionArn,
       kind: restore.kind,
       origin: restore.origin,
       server: target.identifier,
@@ -77,52 +53,17 @@ export function serverRestoreAlert(record: ServerRestoreRecord, bucket: string):
       warnings: warnings.length,
       cleanUp: cleanUp?.status ?? null,
     },
-    attributes: {
-      event: 'server-restore',
-      status,
-      severity: succeeded ? (warnings.length > 0 ? 'warning' : 'info') : 'error',
-      source,
-      stage: succeeded ? 'none' : 'restore',
-      error: attributeValue(error ?? 'none'),
-    },
-  };
+  });
 }
 
 /** A restore that never got as far as a plan: the input, the snapshot or the plan was wrong. */
-export function unplannedServerRestoreAlert(
-  { failure, executionArn }: Pick<NotifyServerRestoreEvent, 'failure' | 'executionArn'>,
-  source: string,
-): AlertMessage {
-  const error = failure?.Error ?? 'none';
-  const cause = plainCause(failure?.Cause ?? '');
-  const headline = `restore of the server of ${source} FAILED before it began: ${displayText(error, 80)}`;
-  return {
-    subject: asciiSubject(`Holdfast: ${headline}`),
-    text: joinSections([
-      headline,
-      section('What', ['No server was made, nothing was changed.']),
-      section('Why', [displayText(cause, CAUSE_IN_TEXT)]),
-      section('What to do next', [nextStep(error)]),
-      section('Links', consoleLine(executionArn)),
-    ]),
-    json: {
-      event: 'server-restore',
-      version: 1,
-      status: 'FAILED',
-      error,
-      cause: displayText(cause, CAUSE_IN_JSON),
-      source,
-      executionArn,
-    },
-    attributes: {
-      event: 'server-restore',
-      status: 'FAILED',
-      severity: 'error',
-      source,
-      stage: 'run',
-      error: attributeValue(error),
-    },
-  };
+export function unplannedServerRestoreAlert(failed: UnplannedFailure): AlertMessage {
+  return frameUnplanned(failed, {
+    event: 'server-restore',
+    stage: 'run',
+    about: `restore of the server of ${failed.source}`,
+    what: 'No server was made, nothing was changed.',
+  });
 }
 
 function describeOrigin({ origin, sourceIdentifier }: PlannedServerRestore): string {
@@ -148,8 +89,39 @@ function whatLines({ restore, inspection, status }: ServerRestoreRecord): string
       ({ database, sizeBytes, tables }) =>
         `Database ${displayName(database)}: ${sizeBytes === null ? 'size unknown' : displayBytes(sizeBytes)}${tables === null ? '' : `, ${counted(tables, 'table')}`}`,
     ),
+    ...checkedLines(inspection),
     `The original, ${restore.sourceIdentifier}, was not touched.`,
   ];
+}
+
+/** What was looked at over SQL; what is odd of it is a warning. Of an older record: nothing. */
+function checkedLines({ databases, replicationSlots }: ServerInspection): string[] {
+  const looked = databases.flatMap(({ checks }) => checks ?? []);
+  if (looked.length === 0) return [];
+  const sum = (of: (checks: ServerDatabaseChecks) => number) =>
+    looked.reduce((total, checks) => total + of(checks), 0);
+  const facts = [
+    `${displayCount(sum(({ invalidIndexes }) => invalidIndexes))} indexes invalid`,
+    `${displayCount(sum(({ invalidConstraints }) => invalidConstraints))} constraints not validated`,
+    `${displayCount(sum(({ sequences }) => sequences.behind))} of ${counted(
+      sum(({ sequences }) => sequences.checked),
+      'sequence',
+    )} behind`,
+    counted(
+      sum(({ largeObjects }) => largeObjects),
+      'large object',
+    ),
+    counted(
+      sum(({ publications }) => publications),
+      'publication',
+    ),
+    `${displayCount(sum(({ subscriptions }) => subscriptions.enabled))} of ${counted(
+      sum(({ subscriptions }) => subscriptions.total),
+      'subscription',
+    )} enabled`,
+    counted(replicationSlots?.length ?? 0, 'replication slot'),
+  ];
+  return [`Looked into ${counted(looked.length, 'database')}: ${facts.join(', ')}`];
 }
 
 function describeCleanUp({ status, detail }: ServerCleanUp): string {

@@ -24,6 +24,15 @@ export function serverMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The server's hint, which says what could help; undefined where it gave none. */
+export function serverHint(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
+    const { code, hint } = at as { code?: unknown; hint?: unknown };
+    if (isSqlState(code)) return typeof hint === 'string' ? hint : undefined;
+  }
+  return undefined;
+}
+
 /** Codes that {@link sqlStateOf} answers and that a restore makes decisions on: appendix A of the manual. */
 export const SQLSTATE = {
   featureNotSupported: '0A000',

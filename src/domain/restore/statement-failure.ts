@@ -6,7 +6,9 @@ import {
   TargetFull,
 } from '#errors';
 import type { TocEntry } from '../archive/toc.ts';
+import { isOutOfLocks } from '../pg-errors.ts';
 import type { ScriptPart } from './script.ts';
+import { quoteIdentifier } from './sql-tokens.ts';
 
 /** A statement that the server refused. */
 export interface StatementFailure {
@@ -18,6 +20,11 @@ export interface StatementFailure {
   readonly because?: string | undefined;
   /** Owners and grantees need not exist: `noOwner` or `role` was asked for. */
   readonly rolesOptional: boolean;
+  /** The server's own. */
+  readonly hint?: string | undefined;
+  readonly message?: string | undefined;
+  /** The statement as people read it; what it begins with can tell what it is about. */
+  readonly text?: string | undefined;
 }
 
 /** Fatal: the database is not whole without it. Otherwise what it means, and what to do if it matters. */
@@ -65,6 +72,9 @@ const COMMONLY_FOREIGN =
   /^(EXTENSION|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|(PROCEDURAL )?LANGUAGE|SERVER|FOREIGN DATA WRAPPER|CAST|ACCESS METHOD|LARGE OBJECT|SCHEMA "?public"?$)/;
 
 const isOfPublicSchema = ({ entry }: StatementFailure) => entry.tag === 'public';
+/** Where a grant is made in the name of who has the right to pass it on; not the owner. */
+export const AS_GRANTOR = /^SET SESSION AUTHORIZATION /;
+
 const isOfSystemSchema = ({ entry }: StatementFailure) =>
   entry.schema === 'pg_catalog' || entry.schema === 'information_schema';
 
@@ -128,6 +138,14 @@ const TOLERABLE: readonly Tolerable[] = [
       "only the object's owner may give privileges on it; give them by hand if they are needed",
   },
   {
+    desc: ['ACL', 'ACL LANGUAGE'],
+    sqlStates: DENIED,
+    part: 'privilege',
+    when: ({ text = '' }) => AS_GRANTOR.test(text),
+    advice:
+      "the restoring role may not act as who gave the privilege: it is given all the same, in the owner's name",
+  },
+  {
     desc: ['ACL', 'DEFAULT ACL', 'POLICY'],
     sqlStates: ['42704'],
     when: ({ rolesOptional }) => rolesOptional,
@@ -144,6 +162,13 @@ const TOLERABLE: readonly Tolerable[] = [
     sqlStates: DENIED,
     advice:
       'event triggers need a superuser (on RDS: rds_superuser); create it by hand if it is needed',
+  },
+  {
+    desc: ['PUBLICATION', 'SUBSCRIPTION', 'FOREIGN DATA WRAPPER', 'SERVER'],
+    sqlStates: DENIED,
+    part: 'owner',
+    advice:
+      'it is there and belongs to the restoring role; its owner is for an administrator to set',
   },
   {
     desc: ['PUBLICATION', 'PUBLICATION TABLE', 'PUBLICATION TABLES IN SCHEMA'],
@@ -231,17 +256,46 @@ export function classifyStatementFailure(failure: StatementFailure): Verdict {
   return { fatal: true, errorClass: RestoreFailed, remedy: remedyOf(failure) };
 }
 
-function remedyOf({ sqlState, entry, part, because }: StatementFailure): string | undefined {
+/** By SQLSTATE, where the object does not matter. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  '42501': 'grant the restoring role what is missing',
+  '53200':
+    'give the target server more memory, or lower its maintenance_work_mem; then start again',
+  '53400': 'raise the limit that is named, such as temp_file_limit; then start again',
+  '58030': "look at the target server's disk and its log",
+};
+
+function remedyOf(failure: StatementFailure): string | undefined {
+  const { sqlState, part, because, hint } = failure;
   if (because !== undefined) return `${because} failed before, which it needs`;
-  if (part === 'owner' && sqlState === '42501') {
-    return `make the restoring role a member of ${entry.owner}, or restore with "noOwner": true`;
-  }
-  if (sqlState === '42501') return 'grant the restoring role what is missing';
-  // Mostly "out of shared memory": a foreign key to a table of thousands of partitions locks them all.
-  if (sqlState === '53200') {
+  if (part === 'owner' && sqlState === '42501') return ownerRemedy(failure);
+  // A foreign key to a table of thousands of partitions locks them all.
+  if (isOutOfLocks(sqlState, hint)) {
     return 'give the target server a larger max_locks_per_transaction (and restart it): one statement locks every partition of a table; then start again';
   }
-  return undefined;
+  return sqlState === undefined ? undefined : REMEDIES[sqlState];
+}
+
+/**
+ * The server says 42501 to three things: the restoring role may not act as the new owner; the new owner may not
+ * create in the schema, and we could not let it; the restoring role may not create schemas in the database. A
+ * server that does not speak English is not understood, so all is said then.
+ */
+function ownerRemedy({ entry, message = '' }: StatementFailure): string {
+  const { desc, schema = '', owner = '' } = entry;
+  const role = quoteIdentifier(owner);
+  const otherwise = ', or restore with "noOwner": true';
+  if (/^permission denied for schema /.test(message)) {
+    return `let the owner of the schema run: GRANT CREATE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}${otherwise}`;
+  }
+  if (/^permission denied for database /.test(message)) {
+    const who = desc === 'SCHEMA' ? 'the restoring role' : role;
+    return `let the owner of the database grant CREATE on it to ${who}${otherwise}`;
+  }
+  const member = `make the restoring role a member of ${owner}`;
+  // From 16 on "must be able to SET ROLE", before "must be member of role".
+  if (/^must be /.test(message) || schema === '') return `${member}${otherwise}`;
+  return `${member}, let ${role} have CREATE on the schema ${quoteIdentifier(schema)}${otherwise}`;
 }
 
 /** Statements of these hold connection strings and options, and with them passwords. */

@@ -65,7 +65,7 @@ export function markInProgress(restoreId: string, before?: BeforeRestore): strin
   return before ? `${mark}; before: ${JSON.stringify(before)}` : mark;
 }
 
-/** `origin`: `<source>/<database> <backupId>`, or the key of a foreign archive. */
+/** `origin`: `<source>/<database> <backupId>`, or the key of a foreign archive; then what is in doubt of it. */
 export function markAsRestored(
   origin: string,
   restoreId: string,

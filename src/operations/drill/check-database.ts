@@ -17,6 +17,8 @@ export interface CheckDatabaseRequest {
   readonly jobs: number;
   /** What ages are counted from. */
   readonly now: Date;
+  /** No data are younger; default: `now`. */
+  readonly newestAt?: Date;
   /** Not all of the database is there. */
   readonly isPart: boolean;
   /** Whether the backup has a relation of that name, with or without its schema: then it was merely not restored. */

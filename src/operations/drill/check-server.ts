@@ -6,10 +6,12 @@ import type {
   DrillSubject,
 } from '#contracts/drill.ts';
 import { selectDatabases } from '#domain/database-selection.ts';
-import { displayName } from '#domain/display-text.ts';
-import { dataFinding } from '#domain/drill/findings.ts';
+import { displayName, displayText } from '#domain/display-text.ts';
+import { dataFinding, environmentFinding } from '#domain/drill/findings.ts';
 import { PhaseTimes } from '#operations/restore/phase-times.ts';
+import { listServerDatabases, type ServerDatabase } from '#operations/restore/server-databases.ts';
 import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
+import type { TellProgress } from '#operations/task-progress.ts';
 import type { Deps, Session } from '#runtime/ports.ts';
 import { checkDatabase } from './check-database.ts';
 
@@ -19,17 +21,17 @@ export interface CheckServerOptions {
   readonly order: DrillOrder;
   readonly server: Extract<DrillSubject, { type: 'server' }>;
   readonly signal: AbortSignal;
+  /** Told where the drill is. */
+  readonly tell?: TellProgress;
   /** Told of each database as it is done, so that what was found is kept when the next one fails. */
   readonly onReport: (report: DrillReport) => Promise<void>;
 }
 
-/** Of RDS itself: nobody can connect. */
-const DATABASES_QUERY = `
+/** Only of those that can be connected to: of the others a role may not even ask. The largest first. */
+const SIZES_QUERY = `
   SELECT datname::pg_catalog.text AS "name",
          pg_catalog.pg_database_size(oid)::pg_catalog.text AS "sizeBytes"
-  FROM pg_catalog.pg_database
-  WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin'
-    AND pg_catalog.has_database_privilege(oid, 'CONNECT')
+  FROM pg_catalog.pg_database WHERE datname = ANY ($1)
   ORDER BY pg_catalog.pg_database_size(oid) DESC, datname`;
 
 /** Rows are the planner's estimate: counting them all would read what amcheck reads anyway. */
@@ -51,7 +53,7 @@ const JOBS = 4;
  */
 export async function checkServer(
   deps: Needs,
-  { order, server: subject, signal, onReport }: CheckServerOptions,
+  { order, server: subject, signal, tell, onReport }: CheckServerOptions,
 ): Promise<void> {
   const { connection } = subject;
   const arrivedAt = deps.clock.now().toISOString();
@@ -64,19 +66,29 @@ export async function checkServer(
   const { maintenanceDatabase } = connection;
   const ask = <T>(database: string, use: (session: Session) => Promise<T>) =>
     withSession(deps.databases, connection, database, use, { signal });
-  const { server, databases } = await ask(maintenanceDatabase, async (session) => ({
-    server: await inspectTargetServer(session),
-    databases: await session.query<{ name: string; sizeBytes: string }>(DATABASES_QUERY),
-  }));
+  const { server, listed, databases } = await ask(maintenanceDatabase, async (session) => {
+    const existing = await listServerDatabases(session);
+    const open = existing.filter(({ obstacle }) => obstacle === null).map(({ name }) => name);
+    return {
+      server: await inspectTargetServer(session),
+      listed: existing,
+      databases: await session.query<{ name: string; sizeBytes: string }>(SIZES_QUERY, [open]),
+    };
+  });
   const { version, versionNumber } = server;
   const names = databases.map(({ name }) => name);
-  const selected = selectDatabases(subject.databases, null, names);
+  const selected = selectDatabases(
+    subject.databases,
+    null,
+    listed.filter(({ name }) => names.includes(name)),
+  );
   const asked = order.smokeQueries.flatMap(({ database }) => database ?? []);
   const absent = new Set([...selected.missing, ...asked.filter((name) => !names.includes(name))]);
-  let missing: readonly DrillFinding[] = Array.from(absent, notThere);
+  const closed = listed.filter(({ name, obstacle }) => obstacle !== null && !absent.has(name));
+  let missing: readonly DrillFinding[] = [...Array.from(absent, notThere), ...closed.map(notSeen)];
   for (const { name, sizeBytes } of databases) {
     const isOfPlan = selected.names.includes(name);
-    const phases = new PhaseTimes<DrillPhase>(deps);
+    const phases = new PhaseTimes<DrillPhase>(deps, (phase) => tell?.({ phase, subject: name }));
     phases.add(...before);
     const [contents] = await ask(name, (session) =>
       session.query<{ tables: number; rows: string }>(CONTENTS_QUERY),
@@ -92,6 +104,8 @@ export async function checkServer(
       },
       jobs: JOBS,
       now: new Date(subject.newestDataAt),
+      // RDS takes the latest restorable time when it begins, which is later than when that was asked.
+      ...(order.drill.kind === 'point-in-time' ? { newestAt: new Date(order.createdAt) } : {}),
       isPart: false,
       phases,
       signal,
@@ -115,6 +129,15 @@ export async function checkServer(
     });
     missing = [];
   }
+}
+
+function notSeen({ name, obstacle }: ServerDatabase): DrillFinding {
+  return environmentFinding(
+    'restore',
+    name,
+    `the database ${displayName(name)} was not looked at, so that nothing is known of what came back of it: ${displayText(obstacle ?? '', 200)}`,
+    'on the source, let the role of the drill connect to it (GRANT CONNECT ON DATABASE), or drop it if nobody needs it',
+  );
 }
 
 function notThere(database: string): DrillFinding {

@@ -1,12 +1,12 @@
 import type { Drill, ServerDrill } from '#contracts/drill.ts';
-import type { PlannedServerRestore, ServerOrigin } from '#contracts/restore-server.ts';
+import type { ServerOrigin } from '#contracts/restore-server.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
-import { drillServerName, restoredWriterName } from '#domain/names.ts';
+import { drillServerName } from '#domain/names.ts';
 import { serverOfPlan } from '#domain/restore/server-restore-input.ts';
-import { serverTags, takeOverSettings } from '#domain/restore/server-settings.ts';
-import { InvalidPlan, TargetNotEmpty } from '#errors';
+import { serverTags } from '#domain/restore/server-settings.ts';
+import { InvalidPlan } from '#errors';
 import type { Deps } from '#runtime/ports.ts';
-import { findOrigin, findServerSource } from '../find-origin.ts';
+import { planRestoredServer } from '../plan-restored-server.ts';
 
 export interface ServerDrillRequest {
   readonly plan: SourcePlan;
@@ -34,64 +34,44 @@ export async function planServerDrill(
     });
   }
   const { kind, identifier } = serverOfPlan(plan);
-  const { server, sought } = await findServerSource({ servers }, source, kind, identifier);
-  const wanted = drill.kind === 'snapshot' ? { snapshot: 'latest' } : { pointInTime: 'latest' };
-  const found = await findOrigin({ servers }, wanted, sought);
-  const { settings, warnings } = takeOverSettings({
-    kind,
-    identifier,
-    source: server,
-    snapshot: found.snapshot,
-    target: {
-      securityGroups,
-      ...(instanceClass === undefined ? {} : { instanceClass }),
-      ...(subnetGroup === undefined ? {} : { subnetGroup }),
-      ...(kind === 'instance' ? { multiAz: false } : {}),
-      publiclyAccessible: false,
-      deletionProtection: false,
-    },
-    ownTags: serverTags({ source, restoreId: drillId, reason, executionArn }),
-  });
-  const name = drillServerName(identifier, new Date(startedAt));
-  const restore: PlannedServerRestore = {
-    restoreId: drillId,
-    source,
-    planVersion,
-    executionArn,
-    startedAt,
-    reason,
-    kind,
-    sourceIdentifier: identifier,
-    engine: sought.engine,
-    engineVersion: found.snapshot?.engineVersion ?? null,
-    origin: found.origin,
-    target: {
-      identifier: name,
-      writer: kind === 'cluster' ? restoredWriterName(name) : null,
-      settings: {
-        ...settings,
-        logExports: [],
-        copyTagsToSnapshot: false,
-        iamAuthentication: false,
+  const restore = await planRestoredServer(
+    { servers },
+    {
+      restore: {
+        restoreId: drillId,
+        source,
+        planVersion,
+        executionArn,
+        startedAt,
+        reason,
+        cleanUp: 'always',
+        timeoutSeconds: plan.drill.timeoutMinutes * 60,
       },
+      kind,
+      identifier,
+      origin: drill.kind === 'snapshot' ? { snapshot: 'latest' } : { pointInTime: 'latest' },
+      name: drillServerName(identifier, new Date(startedAt)),
+      target: {
+        securityGroups,
+        ...(instanceClass === undefined ? {} : { instanceClass }),
+        ...(subnetGroup === undefined ? {} : { subnetGroup }),
+        ...(kind === 'instance' ? { multiAz: false } : {}),
+        publiclyAccessible: false,
+        deletionProtection: false,
+      },
+      ownTags: serverTags({ source, restoreId: drillId, reason, executionArn }),
+      fixedSettings: { logExports: [], copyTagsToSnapshot: false, iamAuthentication: false },
+      remedyIfTaken:
+        'start the drill again: its name has the second in it; that server was not touched',
     },
-    warnings: [...found.warnings, ...warnings],
-    cleanUp: 'always',
-    timeoutSeconds: plan.drill.timeoutMinutes * 60,
-  };
-  const existing = await servers.findRestored(restore);
-  if (existing && !existing.ours) {
-    throw new TargetNotEmpty(`a server ${name} exists already`, {
-      remedy: 'start the drill again: its name has the second in it; that server was not touched',
-    });
-  }
+  );
   return {
     restore,
     task: {
       heartbeatSeconds: plan.drill.heartbeatSeconds,
       timeoutSeconds: plan.drill.timeoutMinutes * 60,
     },
-    newestDataAt: newestDataOf(found.origin),
+    newestDataAt: newestDataOf(restore.origin),
   };
 }
 

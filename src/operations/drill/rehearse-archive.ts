@@ -1,8 +1,9 @@
 import type { DrillFinding, DrillOrder, DrillPhase, DrillReport } from '#contracts/drill.ts';
-import type { PlannedRestore, RestorePhase, RestoreReport, Selection } from '#contracts/restore.ts';
+import type { PlannedRestore, RestorePhase, RestoreReport } from '#contracts/restore.ts';
 import type { TocEntry } from '#domain/archive/toc.ts';
 import { serverMajor } from '#domain/client-choice.ts';
 import { displayName } from '#domain/display-text.ts';
+import { drillSelection } from '#domain/drill/drill-selection.ts';
 import { dataFinding, environmentFinding } from '#domain/drill/findings.ts';
 import { recoveryTime } from '#domain/drill/recovery-times.ts';
 import { chooseServerMajor } from '#domain/drill/server-major.ts';
@@ -11,11 +12,7 @@ import { archiveRoles } from '#domain/restore/archive-roles.ts';
 import { archivedDatabase } from '#domain/restore/database-definition.ts';
 import { parseGlobals } from '#domain/restore/globals-sql.ts';
 import { majorOfVersion } from '#domain/restore/restore-client.ts';
-import {
-  requireSelection,
-  type SelectedEntries,
-  selectEntries,
-} from '#domain/restore/selection.ts';
+import { requireSelection, type SelectedEntries } from '#domain/restore/selection.ts';
 import { sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import { objectOf } from '#domain/restore/statement-failure.ts';
@@ -35,6 +32,7 @@ import { globalsOf, type Proof, readProof } from '#operations/restore/read-proof
 import { type RestoredArchive, restoreArchive } from '#operations/restore/restore-archive.ts';
 import { findMissingRoles, requireRoles } from '#operations/restore/restore-roles.ts';
 import { withSession } from '#operations/restore/target-server.ts';
+import type { TellProgress } from '#operations/task-progress.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { Databases, Deps, Session, ThrowawayServer } from '#runtime/ports.ts';
 import { checkDatabase } from './check-database.ts';
@@ -51,6 +49,8 @@ export interface RehearsalOptions {
   readonly restore: PlannedRestore;
   readonly signal: AbortSignal;
   readonly progressSeconds: number;
+  /** Told where the drill is. */
+  readonly tell?: TellProgress;
 }
 
 /** Databases that a new server has already; one of the same name is rehearsed under another. */
@@ -70,7 +70,7 @@ export async function rehearseArchive(
   options: RehearsalOptions,
 ): Promise<DrillReport> {
   const { order, restore, signal } = options;
-  const times = new PhaseTimes<DrillPhase>(deps);
+  const times = new PhaseTimes<DrillPhase>(deps, (phase) => options.tell?.({ phase }));
   const arrivedAt = deps.clock.now();
   times.add(
     { phase: 'retrieval', seconds: secondsBetween(order.begunAt, order.createdAt) },
@@ -78,7 +78,7 @@ export async function rehearseArchive(
   );
   const proof = await readProof(deps, restore);
   const access = await openArchive(deps, { archive: restore.archive, signal, ...proof });
-  const selection = selectionHere(access, restore.selection);
+  const selection = drillSelection(access.head, access.toc, restore.selection);
   const selected = requireSelection(access.head, access.toc, selection);
   const source = sourceMajor(proof, access);
   const { major, note } = chooseServerMajor(source, await deps.throwawayServers.majors());
@@ -103,17 +103,6 @@ export async function rehearseArchive(
   } finally {
     await server.stop();
   }
-}
-
-/** `drill.tables` is of the whole source: those that this database has or, where it has none of them, all of it. */
-function selectionHere({ head, toc }: ArchiveAccess, selection: Selection): Selection {
-  const { tables, ...whole } = selection;
-  if (tables === undefined) return selection;
-  const unmatched = new Set(selectEntries(head, toc, selection).unmatched);
-  const matched = tables.filter((pattern) => !unmatched.has(pattern));
-  return matched.length > 0
-    ? { ...selection, tables: matched }
-    : { ...whole, withDependencies: false };
 }
 
 function sourceMajor({ manifest }: Proof, { toc }: ArchiveAccess): number {
@@ -249,12 +238,15 @@ class Rehearsal {
 
   /** Makes the database and loads the archive, without what this server cannot have. */
   async #restore() {
-    const { restore, signal, progressSeconds } = this.#options;
+    const { restore, signal, progressSeconds, tell } = this.#options;
     const { access, selected, server } = this.#given;
     const { head, toc } = access;
     const { connection } = server;
-    const begin = (phase: RestorePhase) =>
+    const begin = (phase: RestorePhase) => {
       this.#deps.log.info(LOG.restorePhase, { restoreId: restore.restoreId, phase });
+      tell?.({ phase });
+    };
+    const logProgress = progressLog(this.#deps, restore, progressSeconds);
     begin('prepare');
     const { ids, prepared, roles, request } = await this.#phases.time('prepare', async () => {
       const missing = await findMissingEnvironment(this.#deps, {
@@ -291,7 +283,10 @@ class Rehearsal {
       roles: restore.roles,
       signal,
       onPhase: begin,
-      onProgress: progressLog(this.#deps, restore, progressSeconds),
+      onProgress(progress) {
+        logProgress(progress);
+        tell?.(progress);
+      },
     });
     this.#phases.add(...done.phases);
     this.#addTolerated(done, ids);

@@ -16,6 +16,8 @@ export interface SmokeRequest {
   readonly queries: readonly SmokeQuery[];
   /** What ages are counted from: when the backup began. */
   readonly now: Date;
+  /** No data are younger; default: `now`. */
+  readonly newestAt?: Date | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -23,6 +25,8 @@ export interface SmokeOutcome {
   readonly result: SmokeResult;
   /** Of a query that the server refused. */
   readonly sqlState: string | undefined;
+  /** Of a value that failed for something that its text does not show. */
+  readonly reason?: string | undefined;
 }
 
 /** query_canceled: only statement_timeout does that here. */
@@ -38,34 +42,36 @@ const ANSWER_SECONDS = 15;
  */
 export async function runSmokeQueries(
   deps: { databases: Databases } & Pick<Deps, 'clock'>,
-  { connection, database, name, queries, now, signal }: SmokeRequest,
+  { connection, database, name, queries, now, newestAt, signal }: SmokeRequest,
 ): Promise<SmokeOutcome[]> {
   const outcomes: SmokeOutcome[] = [];
   for (const query of queries) {
     if (query.database !== undefined && query.database !== name) continue;
     signal.throwIfAborted();
     const began = deps.clock.now().getTime();
-    const { sqlState, ...outcome } = await runQuery(deps.databases, {
+    const { sqlState, reason, ...outcome } = await runQuery(deps.databases, {
       connection,
       database,
       query,
       signal,
       now,
+      newestAt,
     });
     const seconds = Math.max(0, (deps.clock.now().getTime() - began) / 1000);
-    outcomes.push({ result: { name: query.name, ...outcome, seconds }, sqlState });
+    outcomes.push({ result: { name: query.name, ...outcome, seconds }, sqlState, reason });
   }
   return outcomes;
 }
 
-interface OneQuery extends Pick<SmokeRequest, 'connection' | 'database' | 'signal' | 'now'> {
+interface OneQuery
+  extends Pick<SmokeRequest, 'connection' | 'database' | 'signal' | 'now' | 'newestAt'> {
   readonly query: SmokeQuery;
 }
 
 async function runQuery(
   databases: Databases,
-  { connection, database, query, signal, now }: OneQuery,
-): Promise<Omit<SmokeResult, 'name' | 'seconds'> & Pick<SmokeOutcome, 'sqlState'>> {
+  { connection, database, query, signal, now, newestAt }: OneQuery,
+): Promise<Omit<SmokeResult, 'name' | 'seconds'> & Omit<SmokeOutcome, 'result'>> {
   const expected = describeExpectation(query.expect);
   const late = AbortSignal.timeout((query.timeoutSeconds + ANSWER_SECONDS) * 1000);
   try {
@@ -76,9 +82,14 @@ async function runQuery(
       (session) => firstValue(session, query),
       { signal: AbortSignal.any([signal, late]) },
     );
-    const { passed } = judge(value, query.expect, { now, matches: matchesInTime });
+    const { passed, reason } = judge(value, query.expect, {
+      now,
+      newestAt,
+      matches: matchesInTime,
+    });
     const actual = value === null ? null : displayText(value, VALUE_CHARACTERS);
-    return { state: passed ? 'passed' : 'failed', expected, actual, sqlState: undefined };
+    const state = passed ? 'passed' : 'failed';
+    return { state, expected, actual, sqlState: undefined, reason };
   } catch (error) {
     signal.throwIfAborted();
     if (late.aborted || sqlStateOf(error) === TIMED_OUT) {

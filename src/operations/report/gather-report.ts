@@ -16,33 +16,41 @@ import {
   sourceExtentKey,
 } from '#domain/names.ts';
 import { largestTables } from '#domain/report/largest-tables.ts';
-import { SHOWN } from '#domain/report/report-model.ts';
-import type {
-  NewestBackup,
-  ReportRecords,
-  SourceRecords,
-  UnreadableRecord,
+import { SHOWN, shownDatabases } from '#domain/report/report-model.ts';
+import {
+  maySpeak,
+  type NewestBackup,
+  type ReportRecords,
+  type SourceRecords,
+  type UnreadableRecord,
+  type UntoldRun,
 } from '#domain/report/report-records.ts';
 import type { Deps } from '#runtime/ports.ts';
 import { parseRecord } from '../records.ts';
 
 export interface GatherNeeds {
   readonly clock: Pick<Deps['clock'], 'now'>;
-  readonly objects: Pick<Deps['objects'], 'bucket' | 'get' | 'list'>;
+  readonly objects: Pick<Deps['objects'], 'bucket' | 'get' | 'head' | 'list'>;
   readonly plans: Pick<Deps['plans'], 'list'>;
+  readonly surroundings: Pick<Deps['surroundings'], 'region' | 'schedule'>;
+  readonly workflow: Pick<Deps['workflow'], 'executionStatus'>;
 }
 
 /** Of each source; what is older is in the bucket. Enough for two months of daily runs, two years of drills. */
 const RUNS_READ = 60;
 const DRILLS_READ = 24;
 
+/** DescribeExecution is eventually consistent: an execution this young may not be known yet. */
+const SETTLED_MILLISECONDS = 5 * 60_000;
+
 /** Records read at the same time. */
 const READERS = 16;
 
 /**
  * Reads what a report is made of. Three listings, and of each source at most 60 runs, 24 drills, one retention
- * plan, one lock, one extent, and three records of each of 24 databases. A record that is missing, malformed or cannot be
- * read becomes a line of the report. Throws only when the bucket cannot be listed.
+ * plan, one lock, one extent, and three records of each database that the page will show; and asks for its schedule, and
+ * how a run ended that did not tell. A record that is missing, malformed or cannot be read becomes a line of the report;
+ * a question that nobody answers stays open. Throws only when the bucket cannot be listed.
  */
 export async function gatherReport(deps: GatherNeeds): Promise<ReportRecords> {
   const { objects } = deps;
@@ -59,11 +67,14 @@ export async function gatherReport(deps: GatherNeeds): Promise<ReportRecords> {
     ...runs.keys(),
     ...drills.keys(),
   ]);
+  const now = deps.clock.now();
+  const { problem: plansUnknown } = plans;
   const read = makeReader(objects, unreadable);
   const sources = await Promise.all(
     [...names].sort().map((source) =>
-      readSource({
+      readSource(deps, {
         source,
+        of: { now, plansUnknown },
         plan: plans.found.get(source),
         inventory: takeInventory(source, backups.get(source) ?? []),
         runObjects: runs.get(source) ?? [],
@@ -73,8 +84,8 @@ export async function gatherReport(deps: GatherNeeds): Promise<ReportRecords> {
     ),
   );
   unreadable.sort((a, b) => (a.key < b.key ? -1 : 1));
-  const { problem: plansUnknown } = plans;
-  return { now: deps.clock.now(), bucket: objects.bucket, sources, unreadable, plansUnknown };
+  const { region } = deps.surroundings;
+  return { now, bucket: objects.bucket, region, sources, unreadable, plansUnknown };
 }
 
 /** By source. Without plans the records are still worth a report. */
@@ -141,21 +152,18 @@ function makeReader(objects: GatherNeeds['objects'], unreadable: UnreadableRecor
   };
 }
 
-async function readSource({
-  source,
-  plan,
-  inventory,
-  runObjects,
-  drillObjects,
-  read,
-}: {
-  source: string;
-  plan: SourcePlan | undefined;
-  inventory: Inventory;
-  runObjects: readonly InventoryObject[];
-  drillObjects: readonly InventoryObject[];
-  read: Read;
-}): Promise<SourceRecords> {
+interface SourceParts {
+  readonly source: string;
+  readonly of: Pick<ReportRecords, 'now' | 'plansUnknown'>;
+  readonly plan: SourcePlan | undefined;
+  readonly inventory: Inventory;
+  readonly runObjects: readonly InventoryObject[];
+  readonly drillObjects: readonly InventoryObject[];
+  readonly read: Read;
+}
+
+async function readSource(deps: GatherNeeds, parts: SourceParts): Promise<SourceRecords> {
+  const { source, plan, inventory, runObjects, drillObjects, read } = parts;
   const keys = new Set(runObjects.map(({ key }) => key));
   const summaries = newestFirst(
     runObjects.filter(({ key }) => key.endsWith('/summary.json') && key.split('/').length === 4),
@@ -168,17 +176,44 @@ async function readSource({
     })
     .sort((a, b) => (a.drillId < b.drillId ? 1 : -1))
     .slice(0, DRILLS_READ);
-  const databases = [...inventory.databases]
-    .sort(([, a], [, b]) => bytesOf(b) - bytesOf(a))
-    .slice(0, SHOWN.databases);
-  const [extent, runs, drills, retention, running, newest, quarantines] = await Promise.all([
+  const [extent, runs, drills, retention, lock, schedule] = await Promise.all([
     keys.has(sourceExtentKey(source))
       ? read(source, sourceExtentKey(source), SourceExtent)
       : undefined,
     all(summaries.slice(0, RUNS_READ), ({ key }) => read(source, key, RunSummary)),
     all(drillKeys, ({ key }) => read(source, key, DrillRecord)),
     plans[0] && read(source, plans[0].key, RetentionPlanRecord),
-    keys.has(runLockKey(source)) ? readRunning(source, keys, read) : Promise.resolve(undefined),
+    keys.has(runLockKey(source)) ? read(source, runLockKey(source), RunLock) : undefined,
+    plan?.schedule && deps.surroundings.schedule(source),
+  ]);
+  const { untold, told } = await askUntold(deps, parts, lock);
+  if (told) runs.push(told);
+  const known: SourceRecords = {
+    source,
+    plan,
+    inventory,
+    extent,
+    runs: runs.sort((a, b) => (a.endedAt < b.endedAt ? 1 : -1)),
+    runCount: summaries.length,
+    untold,
+    schedule,
+    newest: new Map(),
+    quarantines: new Map(),
+    retention,
+    drills: drills.sort((a, b) => (a.endedAt < b.endedAt ? 1 : -1)),
+  };
+  return { ...known, ...(await readShown(known, parts)) };
+}
+
+/** What is read of the databases that the page shows. */
+async function readShown(
+  known: SourceRecords,
+  { source, of, read }: SourceParts,
+): Promise<Pick<SourceRecords, 'newest' | 'quarantines'>> {
+  const databases = shownDatabases(known, of).map(
+    (database) => [database, known.inventory.databases.get(database) ?? []] as const,
+  );
+  const [newest, quarantines] = await Promise.all([
     all(databases, async ([database, backups]) => {
       const backup = backups.find(({ state }) => state === 'verified');
       return backup && ([database, await readNewest(backup, read)] as const);
@@ -189,31 +224,30 @@ async function readSource({
       return record && ([database, record] as const);
     }),
   ]);
-  return {
-    source,
-    plan,
-    inventory,
-    extent,
-    runs: runs.sort((a, b) => (a.endedAt < b.endedAt ? 1 : -1)),
-    runCount: summaries.length,
-    running,
-    newest: new Map(newest),
-    quarantines: new Map(quarantines),
-    retention,
-    drills: drills.sort((a, b) => (a.endedAt < b.endedAt ? 1 : -1)),
-  };
+  return { newest: new Map(newest), quarantines: new Map(quarantines) };
 }
 
-/** The lock stays when a run ends: it is going on while its summary is not there. */
-async function readRunning(
-  source: string,
-  keys: ReadonlySet<string>,
-  read: Read,
-): Promise<RunLock | undefined> {
-  const lock = await read(source, runLockKey(source), RunLock);
-  if (!lock) return undefined;
-  const folder = `runs/${source}/${lock.runId}/`;
-  return keys.has(`${folder}summary.json`) ? undefined : lock;
+/** The lock stays when a run ends; where its summary is not there, Step Functions knows whether it goes on. */
+async function askUntold(
+  { objects, workflow }: GatherNeeds,
+  { source, of: { now }, runObjects, read }: SourceParts,
+  lock: RunLock | undefined,
+): Promise<{ untold?: UntoldRun; told?: RunSummary | undefined }> {
+  if (!lock) return {};
+  const { runId, executionArn, startedAt } = lock;
+  // Of a lock that anybody may have written: not to be refused as a key of ours.
+  const summaryKey = `runs/${source}/${runId}/summary.json`;
+  if (runObjects.some(({ key }) => key === summaryKey)) return {};
+  const isYoung = now.getTime() - Date.parse(startedAt) < SETTLED_MILLISECONDS;
+  const status = await workflow.executionStatus(executionArn).then(
+    (found) => found ?? (isYoung ? 'RUNNING' : null),
+    () => undefined,
+  );
+  const untold = { runId, executionArn, startedAt, status };
+  if (maySpeak(untold)) return { untold };
+  // It may have ended since the listing.
+  const found = await objects.head(summaryKey).catch(() => undefined);
+  return found ? { told: await read(source, summaryKey, RunSummary) } : { untold };
 }
 
 async function readNewest(
@@ -249,10 +283,6 @@ async function all<Item, Found>(
 
 function newestFirst(objects: readonly InventoryObject[]): InventoryObject[] {
   return objects.toSorted((a, b) => b.lastModified.getTime() - a.lastModified.getTime());
-}
-
-function bytesOf(backups: readonly { readonly sizeBytes: number }[]): number {
-  return backups.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 /** What an error says, cut: a malformed record can be wrong in a thousand places. */

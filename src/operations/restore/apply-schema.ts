@@ -10,9 +10,10 @@ import {
   type EntryStatements,
   type ScriptPart,
 } from '#domain/restore/script.ts';
-import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
+import { SQLSTATE, serverHint, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import {
+  AS_GRANTOR,
   classifyStatementFailure,
   isSecretive,
   objectOf,
@@ -22,6 +23,7 @@ import {
 } from '#domain/restore/statement-failure.ts';
 import { ConnectionLost, errorCatalogue, errorName, HoldfastError, RestoreFailed } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
+import { CreateLoans, type NewOwner } from './create-loans.ts';
 
 type Needs = Pick<Deps, 'databases' | 'clock'>;
 
@@ -65,6 +67,9 @@ const ALREADY_THERE = new Set(['42P06', '42710']);
  */
 const CONNECTION_CHECK = ['client_connection_check_interval', '10s'] as const;
 
+/** Only who may create in the database can own them; a schema's owner need not. */
+const OWNED_IN_DATABASE = new Set(['PUBLICATION', 'SUBSCRIPTION']);
+
 const REPLICA = ['session_replication_role', 'replica'] as const;
 
 const SET_KNOWN = `
@@ -101,6 +106,7 @@ export class SchemaApplier {
   readonly #script: ArchiveScript;
   /** Entries whose definition failed and was tolerated, as others depend on them: `EXTENSION postgis`. */
   readonly #failed = new Map<number, string>();
+  readonly #loans = new CreateLoans(this.warnings);
   /** Of the target, by name: what the one who makes everything can do with each. */
   #tablespaces: ReadonlyMap<string, 'own' | 'usable' | 'denied'> | undefined;
 
@@ -122,6 +128,7 @@ export class SchemaApplier {
     await this.#withSessions(1, async ([session]) => {
       for (const group of this.#groupsOf(entries)) {
         this.#options.signal.throwIfAborted();
+        await this.#lendTo(session as EntrySession, group, entries);
         await this.#apply(session as EntrySession, phase, group);
         for (const _ of group) onApplied();
       }
@@ -131,17 +138,23 @@ export class SchemaApplier {
   #groupsOf(entries: readonly TocEntry[]): TocEntry[][] {
     const groups: TocEntry[][] = [];
     let [characters, open] = [0, false];
+    /** What is made in the last group. */
+    let schemas = new Set<string>();
     for (const entry of entries) {
       const { parts, together } = this.#script.statements(entry.dumpId);
       const size = parts.reduce((sum, { sql }) => sum + sql.length, 0);
-      const group = open && together ? groups.at(-1) : undefined;
+      // Between a schema and what is in it the right to create there may have to be lent.
+      const follows = schemas.has(entry.schema ?? '');
+      const group = open && together && !follows ? groups.at(-1) : undefined;
       if (group && group.length < ENTRIES_TOGETHER && characters + size < CHARACTERS_TOGETHER) {
         group.push(entry);
         characters += size;
       } else {
         groups.push([entry]);
         characters = size;
+        schemas = new Set();
       }
+      if (entry.desc === 'SCHEMA') schemas.add(entry.tag);
       open = together;
     }
     return groups;
@@ -157,9 +170,49 @@ export class SchemaApplier {
     const longest = Math.max(0, ...passes.map((pass) => pass.length));
     if (longest === 0) return;
     await this.#withSessions(Math.min(jobs, longest), async (sessions) => {
+      const [first] = sessions as [EntrySession];
       for (const pass of passes) {
+        // What is lent would be taken for one of the archive's own privileges.
+        if (pass.some(isOnSchema)) await this.#loans.takeBack(first);
+        await this.#lendTo(first, pass, pass);
         await this.#applyPass(sessions, phase, pass, onApplied);
       }
+    });
+  }
+
+  /**
+   * Ends what was lent to the owners of what was made; to be called when all is made, also after a failure, for
+   * the sake of a database that stays.
+   */
+  async takeBackLoans(): Promise<void> {
+    if (this.#loans.isEmpty) return;
+    const { connection, database } = this.#options;
+    const session = await this.#deps.databases.connect(connection, database);
+    try {
+      await this.#loans.takeBack(session);
+    } finally {
+      await session.close();
+    }
+  }
+
+  /** Before `group`, which is a part of `all`: of what is asked once, more is known at once. */
+  async #lendTo(
+    session: EntrySession,
+    group: readonly TocEntry[],
+    all: readonly TocEntry[],
+  ): Promise<void> {
+    if (!this.#loans.hasNew(this.#newOwners(group))) return;
+    await this.#loans.lend(session, this.#newOwners(all));
+  }
+
+  #newOwners(entries: readonly TocEntry[]): NewOwner[] {
+    return entries.flatMap((entry) => {
+      const { desc, owner, schema = '' } = entry;
+      const inDatabase = OWNED_IN_DATABASE.has(desc);
+      if (!owner || (schema === '' && !inDatabase)) return [];
+      const { parts } = this.#script.statements(entry.dumpId);
+      if (!parts.some(({ kind }) => kind === 'owner')) return [];
+      return [{ schema: inDatabase ? null : schema, role: owner }];
     });
   }
 
@@ -331,8 +384,15 @@ export class SchemaApplier {
       if (error) throw this.#failure(phase, entry, sql, error.thrown, undefined);
       session.settings = new Map([...session.settings, [name, value]]);
     }
+    let asRole = false;
     for (const part of parts) {
-      const error = await this.#tried(session, part.sql);
+      const sql = asRole && part.text.startsWith('RESET SESSION') ? 'RESET ROLE;' : part.sql;
+      let error = await this.#tried(session, sql);
+      if (error && AS_GRANTOR.test(part.text) && isDenied(error.thrown)) {
+        // Only a superuser can become somebody else; whoever may act as the grantor can do it as that role.
+        error = await this.#tried(session, part.sql.replace(AS_GRANTOR, 'SET ROLE '));
+        asRole = error === undefined;
+      }
       if (!error) continue;
       this.#judge(phase, entry, part, error.thrown);
       // What was not made has no owner.
@@ -401,6 +461,9 @@ export class SchemaApplier {
       part: part.kind,
       because: this.#missingFor(entry),
       rolesOptional: this.#options.roles.noOwner || this.#options.roles.role !== undefined,
+      hint: serverHint(error),
+      message: serverMessage(error),
+      text: part.text,
     });
     if (verdict.fatal) throw this.#failure(phase, entry, part.text, error, verdict.remedy);
     if (part.kind === 'definition' && !ALREADY_THERE.has(sqlState ?? '')) {
@@ -475,10 +538,19 @@ export class SchemaApplier {
   }
 }
 
+/** Privileges of a schema; before 11 the tag is its name alone. */
+function isOnSchema({ desc, tag, schema = '' }: TocEntry): boolean {
+  return desc === 'ACL' && schema === '' && !/^(LARGE OBJECTS?|DATABASE) /.test(tag);
+}
+
 /** A socket's own codes, such as EPIPE, can look like an SQLSTATE; none of those begins with an E. */
 function stateOf(error: unknown): string | undefined {
   const code = sqlStateOf(error);
   return code?.startsWith('E') ? undefined : code;
+}
+
+function isDenied(error: unknown): boolean {
+  return stateOf(error) === SQLSTATE.insufficientPrivilege;
 }
 
 /** Two sessions were in each other's way, and may not be the next time. */
@@ -537,8 +609,11 @@ class EntrySession {
     this.#role = role;
   }
 
-  async query(sql: string): Promise<void> {
-    await this.#session.query(sql);
+  query<Row extends Record<string, unknown>>(
+    sql: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]> {
+    return this.#session.query<Row>(sql, values);
   }
 
   async hasRelation({ schema = '', tag }: TocEntry): Promise<boolean> {

@@ -3,10 +3,18 @@ import type { Connection } from '#contracts/source-plan.ts';
 import type { TableRows } from '#domain/copy-text.ts';
 import { displayCount } from '#domain/display-text.ts';
 import { type ArchiveExpectations, objectKey } from '#domain/restore/archive-expectations.ts';
+import { displayList } from '#domain/restore/entry-kinds.ts';
 import { SQLSTATE, serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { SUBSCRIPTIONS_QUERY, type SubscriptionRow } from '#domain/restore/user-objects.ts';
 import type { Deps, Session } from '#runtime/ports.ts';
+import {
+  findExtensions,
+  findInvalidConstraints,
+  findInvalidIndexes,
+  findPublications,
+  sequenceStates,
+} from './catalog-checks.ts';
 import { countLargeObjects } from './empty-database.ts';
 import { queryAsOwner, withSession } from './target-server.ts';
 
@@ -102,15 +110,8 @@ export async function checkRestored(
       invalidIndexes: [...invalidIndexes.broken, ...invalidIndexes.incomplete],
       invalidConstraints,
       largeObjects,
-      extensions: await session.query<{ name: string; version: string }>(
-        `SELECT extname::pg_catalog.text AS "name", extversion AS "version"
-         FROM pg_catalog.pg_extension ORDER BY 1`,
-      ),
-      publications: (
-        await session.query<{ name: string }>(
-          `SELECT pubname::pg_catalog.text AS "name" FROM pg_catalog.pg_publication ORDER BY 1`,
-        )
-      ).map(({ name }) => name),
+      extensions: [...(await findExtensions(session))],
+      publications: [...(await findPublications(session))],
       subscriptions: subscriptions.map(({ identity, enabled: on }) => ({
         name: identity,
         enabled: on,
@@ -164,6 +165,12 @@ async function countRows(
       tables.map(({ table }) => table),
     ]),
   );
+  const uncounted = found.filter((it) => !expectedOf.has(objectKey(it.schema, it.table)));
+  if (expectedRows !== undefined && uncounted.length > 0) {
+    warnings.push(
+      `the verification has no count of the rows of ${displayList(uncounted.map(fullName))}, so that theirs are compared with nothing`,
+    );
+  }
   const results: (RowCheck | undefined)[] = [];
   const waiting = found.entries();
   const count = async (session: Session) => {
@@ -228,49 +235,6 @@ async function countTable(
   }
 }
 
-interface SequenceRow extends Record<string, unknown> {
-  readonly schema: string;
-  readonly sequence: string;
-  readonly owner: string;
-  readonly ascending: boolean;
-  /** The column that takes its values from it; null where there is none. */
-  readonly tableName: string | null;
-  readonly columnName: string | null;
-  readonly tableOwner: string | null;
-}
-
-/** Each sequence with each column that it feeds: owned by it (serial, identity), or by a default. */
-const SEQUENCES_QUERY = `
-  WITH feeds AS (
-    SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS number
-    FROM pg_catalog.pg_depend AS d
-    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-      AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-    UNION
-    SELECT d.refobjid, a.adrelid, a.adnum
-    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attrdef AS a ON a.oid = d.objid
-    WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)
-  SELECT n.nspname::pg_catalog.text AS "schema", c.relname::pg_catalog.text AS "sequence",
-         pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text AS "owner",
-         s.seqincrement > 0 AS "ascending",
-         CASE WHEN t.relkind IN ('r', 'p') THEN pg_catalog.format('%I.%I', tn.nspname, t.relname) END AS "tableName",
-         pg_catalog.quote_ident(a.attname) AS "columnName",
-         pg_catalog.pg_get_userbyid(t.relowner)::pg_catalog.text AS "tableOwner"
-  FROM pg_catalog.pg_sequence AS s
-  JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
-  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-  LEFT JOIN (feeds AS f
-    JOIN pg_catalog.pg_class AS t ON t.oid = f.relation
-    JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
-    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.relation AND a.attnum = f.number
-      AND a.atttypid IN ('int2'::pg_catalog.regtype, 'int4'::pg_catalog.regtype,
-                         'int8'::pg_catalog.regtype, 'numeric'::pg_catalog.regtype))
-    ON f.sequence = s.seqrelid AND NOT s.seqcycle
-  WHERE c.relpersistence <> 't'
-  ORDER BY 1, 2, 5, 6`;
-
 /**
  * Holds each sequence against what the archive sets it to, and against the columns that it feeds. One that
  * is behind its column just as the archive has it was so in the source: that is said, and no problem.
@@ -281,20 +245,13 @@ async function checkSequences(
   problems: RestoreProblem[],
   warnings: string[],
 ): Promise<RestoreChecks['sequences']> {
-  await session.query('SET row_security = off');
   const behind: string[] = [];
   const checked = new Set<string>();
-  for (const row of await session.query<SequenceRow>(SEQUENCES_QUERY)) {
-    const name = fullName({ schema: row.schema, table: row.sequence });
-    const expected = sequences.get(objectKey(row.schema, row.sequence));
-    try {
-      const [state] = await queryAsOwner<{ lastValue: string; isCalled: boolean }>(
-        session,
-        row.owner,
-        `SELECT last_value::pg_catalog.text AS "lastValue", is_called AS "isCalled" FROM ${name}`,
-      );
-      if (!state) continue;
-      const { lastValue, isCalled } = state;
+  for await (const state of sequenceStates(session)) {
+    const { name, position, refusal } = state;
+    if (position) {
+      const { lastValue, isCalled } = position;
+      const expected = sequences.get(objectKey(state.schema, state.sequence));
       const asInArchive = expected?.lastValue === lastValue && expected.isCalled === isCalled;
       if (expected && !asInArchive && !checked.has(name)) {
         problems.push({
@@ -304,61 +261,17 @@ async function checkSequences(
         });
       }
       checked.add(name);
-      if (row.tableName === null || row.columnName === null) continue;
-      const furthest = row.ascending ? 'max' : 'min';
-      const beyond = row.ascending ? '>' : '<';
-      const [column] = await queryAsOwner<{ isBehind: boolean }>(
-        session,
-        row.tableOwner ?? row.owner,
-        `SELECT COALESCE(pg_catalog.${furthest}(${row.columnName}) ${beyond} $1::pg_catalog.int8
-           OR (NOT $2 AND pg_catalog.${furthest}(${row.columnName}) = $1::pg_catalog.int8), false) AS "isBehind"
-         FROM ${row.tableName}`,
-        [lastValue, isCalled],
-      );
-      if (!column?.isBehind) continue;
-      const text = `${name} is behind ${row.tableName}.${row.columnName}`;
-      behind.push(text);
-      if (expected && !asInArchive) {
-        problems.push({ check: 'sequences', subject: name, message: `the sequence ${text}` });
-      } else warnings.push(`the sequence ${text}, as in the backup`);
-    } catch (error) {
-      if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
-      warnings.push(`the sequence ${name} could not be looked at: ${serverMessage(error)}`);
+      if (state.behind !== undefined) {
+        const text = `${name} is behind ${state.behind}`;
+        behind.push(text);
+        if (expected && !asInArchive) {
+          problems.push({ check: 'sequences', subject: name, message: `the sequence ${text}` });
+        } else warnings.push(`the sequence ${text}, as in the backup`);
+      }
+    }
+    if (refusal !== undefined) {
+      warnings.push(`the sequence ${name} could not be looked at: ${refusal}`);
     }
   }
   return { checked: checked.size, behind };
-}
-
-/** `incomplete`: of a partitioned table, without an index on each partition; valid once there is one. */
-async function findInvalidIndexes(
-  session: Session,
-): Promise<{ broken: string[]; incomplete: string[] }> {
-  const rows = await session.query<{ name: string; partitioned: boolean }>(`
-    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS "name", c.relkind = 'I' AS "partitioned"
-    FROM pg_catalog.pg_index AS i
-    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relpersistence <> 't' ORDER BY 1`);
-  return {
-    broken: rows.filter((it) => !it.partitioned).map(({ name }) => name),
-    incomplete: rows.filter((it) => it.partitioned).map(({ name }) => name),
-  };
-}
-
-/** Those of a table's or domain's own; what is inherited follows its parent. */
-async function findInvalidConstraints(
-  session: Session,
-): Promise<readonly { name: string; key: string }[]> {
-  const rows = await session.query<{ name: string; schema: string; tag: string }>(`
-    SELECT pg_catalog.format('%I on %I.%I', c.conname, n.nspname, o.name) AS "name",
-           n.nspname::pg_catalog.text AS "schema",
-           pg_catalog.format('%s %s', o.name, c.conname) AS "tag"
-    FROM pg_catalog.pg_constraint AS c
-    JOIN LATERAL (
-      SELECT relname AS name, relnamespace AS schema FROM pg_catalog.pg_class WHERE oid = c.conrelid
-      UNION ALL
-      SELECT typname, typnamespace FROM pg_catalog.pg_type WHERE oid = c.contypid) AS o ON true
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.schema
-    WHERE NOT c.convalidated AND c.conislocal AND c.conparentid = 0 ORDER BY 1`);
-  return rows.map(({ name, schema, tag }) => ({ name, key: objectKey(schema, tag) }));
 }

@@ -19,6 +19,8 @@ export interface CleanUpRequest {
     readonly swapWith?: string | null;
   };
   readonly keepOnFailure: boolean;
+  /** Whoever has a lock on what is to go can make it wait for ever. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function cleanUpTarget(
   deps: Pick<Deps, 'databases'>,
   request: CleanUpRequest,
 ): Promise<CleanUp> {
-  const { connection, target, keepOnFailure } = request;
+  const { connection, target, keepOnFailure, signal } = request;
   try {
     return await withSession(
       deps.databases,
@@ -52,6 +54,7 @@ export async function cleanUpTarget(
         // What is left of the database may be theirs.
         return cleaned.status === 'failed' ? cleaned : takeBackRoles(session, request, cleaned);
       },
+      { ...(signal && { signal }) },
     );
   } catch (error) {
     if (isRetryable(error)) throw error;
@@ -139,13 +142,17 @@ async function takeBack(
   deps: Pick<Deps, 'databases'>,
   session: Session,
   there: TargetDatabase,
-  { connection, restoreId, target }: CleanUpRequest,
+  { connection, restoreId, target, signal }: CleanUpRequest,
 ): Promise<CleanUp> {
   const name = displayName(there.name);
   const mark = parseMark(there.comment);
   const unmarkedDraft = !mark && there.name === draftName(restoreId);
   if (!isOurs(mark, restoreId) && !unmarkedDraft) {
-    return nothingLeft(`the database ${name} is not of this restore, and was not touched`);
+    return nothingLeft(
+      target.mode === 'existing'
+        ? `the database ${name} was there before, and has nothing of this restore`
+        : `the database ${name} is not of this restore, and was not touched`,
+    );
   }
   const before = mark?.state === 'in-progress' ? mark.before : undefined;
   if (target.mode !== 'existing' && !before) {
@@ -156,8 +163,12 @@ async function takeBack(
     return { status: 'failed', detail: `${name}: its mark does not say what was there before` };
   }
   await endOwnSessions(session, there.name);
-  const left = await withSession(deps.databases, connection, there.name, (inside) =>
-    emptyDatabase(inside, before),
+  const left = await withSession(
+    deps.databases,
+    connection,
+    there.name,
+    (inside) => emptyDatabase(inside, before),
+    { ...(signal && { signal }) },
   );
   if (left.length > 0) {
     const more = left.length > 5 ? ` and ${left.length - 5} more` : '';
@@ -165,5 +176,8 @@ async function takeBack(
   }
   // Last, so that a clean-up that is cut off can be done again.
   await setMark(session, there, before.comment);
-  return { status: 'emptied', detail: `the database ${name}` };
+  const what = before.loaded
+    ? `the tables that it loads into in the database ${name}`
+    : `the database ${name}`;
+  return { status: 'emptied', detail: what };
 }

@@ -309,20 +309,21 @@ class DataLoad {
   }
 
   #compareChecksum(): RestoreReport['checksum'] {
-    const { head, blocks, sizeBytes, crc64nvme } = this.#options.access;
+    const { head, blocks, tail, sizeBytes, crc64nvme } = this.#options.access;
     const readBlocks = this.#read.map(({ block }) => block);
     // Of no rows there is nothing to compare; what counts then is whether it could have been done.
     const comparable = readBlocks.length > 0 ? readBlocks : blocks;
-    if (!coverWhole(rangesOf(readBlocks), head.length, sizeBytes)) {
+    if (!coverWhole(rangesOf(readBlocks), head.length, sizeBytes - tail.length)) {
       const compared = comparable.every((block) => block.crc64nvme !== undefined);
       return compared ? 'blocks-matched' : 'not-whole';
     }
     if (crc64nvme === undefined) return 'unknown';
     const sorted = this.#read.toSorted((a, b) => a.block.offset - b.block.offset);
-    const crc = sorted.reduce(
+    const beforeTail = sorted.reduce(
       (before, { block, crc: next }) => combineCrc64Nvme(before, next, block.lengthBytes),
       crc64Nvme(head),
     );
+    const crc = combineCrc64Nvme(beforeTail, crc64Nvme(tail), tail.length);
     if (toBase64(crc) === crc64nvme) return 'matched';
     throw new ChecksumMismatch(
       `the archive that was read has CRC-64 ${toBase64(crc)}, and should have ${crc64nvme}`,

@@ -1,6 +1,6 @@
 import type { Connection } from '#contracts/source-plan.ts';
 import { displayName } from '#domain/display-text.ts';
-import { restoredDatabaseName } from '#domain/names.ts';
+import { parseBackupId, restoredDatabaseName } from '#domain/names.ts';
 import { SQLSTATE, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier, quoteLiteral } from '#domain/restore/sql-tokens.ts';
 import type { TargetMark } from '#domain/restore/target-mark.ts';
@@ -17,6 +17,14 @@ import {
 /** Format: `holdfast_restored_<restoreId>`: what a database is called until it is marked. */
 export function draftName(restoreId: string): string {
   return restoredDatabaseName('holdfast', restoreId);
+}
+
+/** The restore whose draft has that name; undefined: it is none. */
+export function restoreOfDraft(name: string): string | undefined {
+  const [, second = '', suffix = ''] =
+    /^holdfast_restored_(\d{8}t\d{6}z)_([0-9a-z]{6})$/.exec(name) ?? [];
+  const restoreId = `${second.toUpperCase()}-${suffix}`;
+  return parseBackupId(restoreId) && draftName(restoreId) === name ? restoreId : undefined;
 }
 
 export function isOurs(mark: TargetMark | undefined, restoreId: string): boolean {

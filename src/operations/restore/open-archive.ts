@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Manifest } from '#contracts/manifest.ts';
 import type { PinnedObject } from '#contracts/restore.ts';
+import { appendedTocLimit, readAppendedToc } from '#domain/archive/appended-toc.ts';
 import type { DataBlock } from '#domain/archive/block-index.ts';
+import { RECOGNIZED_BYTES, recognizeOtherFormat } from '#domain/archive/other-format.ts';
 import { ArchiveReader } from '#domain/archive/reader.ts';
 import { readableToc } from '#domain/archive/text-encoding.ts';
 import type { Toc } from '#domain/archive/toc.ts';
 import {
   ArchiveCorrupt,
+  ArchiveUnsupported,
   ChecksumMismatch,
   ContentsMismatch,
   ObjectMissing,
@@ -22,8 +25,10 @@ export interface ArchiveAccess {
   readonly head: Buffer;
   /** With its names as the database has them, whatever its encoding. */
   readonly toc: Toc;
-  /** In the order of the file, without a gap from the head's end to the archive's. */
+  /** In the order of the file, without a gap from the head's end to the tail. */
   readonly blocks: readonly DataBlock[];
+  /** What is behind the data: nothing, or the second table of contents of a `pg_dump … > file`. */
+  readonly tail: Buffer;
   readonly sizeBytes: number;
   /** Of the whole archive, base64, as it should be; undefined where nobody knows. */
   readonly crc64nvme: string | undefined;
@@ -47,9 +52,9 @@ const BLOCK_TYPE = { table: 1, blobs: 3 } as const;
 
 /**
  * Opens an archive for a restore. With its manifest, one ranged GET does, and what comes must be what the
- * manifest says. Of a foreign one the head is read; where the data are follows from the offsets in it, each of
- * which is looked at, or, where pg_dump wrote to a pipe and could not go back to fill them in, from reading
- * the archive once to its end.
+ * manifest says. Of a foreign one the head is read; where the data are follows from the offsets in it or in
+ * the second one at the end, each of which is looked at, or, where pg_dump wrote to a pipe and could not fill
+ * them in, from reading the archive once to its end.
  *
  * Throws ObjectMissing, ObjectReplaced, SizeMismatch, ChecksumMismatch, ContentsMismatch, ArchiveCorrupt,
  * ArchiveUnsupported, RetrievalFailed, or the signal's reason.
@@ -101,7 +106,9 @@ async function requireObject(
   return head;
 }
 
-type Found = Pick<ArchiveAccess, 'head' | 'toc' | 'blocks' | 'openedBytes'>;
+type Found = Pick<ArchiveAccess, 'head' | 'toc' | 'blocks' | 'tail' | 'openedBytes'>;
+
+const NOTHING = Buffer.alloc(0);
 
 async function readKnown(
   objects: Objects,
@@ -113,7 +120,7 @@ async function readKnown(
   if (createHash('sha256').update(head).digest('hex') !== headSha256) {
     throw new ChecksumMismatch(`the table of contents in ${key} does not have its SHA-256`);
   }
-  return { head, toc: readableToc(head), blocks, openedBytes: head.length };
+  return { head, toc: readableToc(head), blocks, tail: NOTHING, openedBytes: head.length };
 }
 
 async function readForeign(
@@ -124,21 +131,68 @@ async function readForeign(
   const { key, versionId, sizeBytes } = archive;
   const reader = new ArchiveReader();
   const body = objects.stream(key, versionId === undefined ? {} : { versionId });
+  let openedBytes = 0;
+  let sought = false;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     signal.throwIfAborted();
-    reader.push(chunk);
-    const { head, toc } = reader;
-    if (!head || !toc) continue;
-    const blocks = recordedBlocks(toc, sizeBytes);
-    // Leaving the loop closes the stream.
-    if (blocks) {
-      await probeBlocks(objects, archive, toc, blocks, signal);
-      return { head, toc: readableToc(head, toc), blocks, openedBytes: reader.position };
+    if (openedBytes === 0) requireCustomFormat(key, chunk);
+    openedBytes += chunk.length;
+    let failure: { error: unknown } | undefined;
+    try {
+      reader.push(chunk);
+    } catch (error) {
+      // A small archive is here as a whole: what disturbs may be the second table of contents.
+      if (sought || !reader.head) throw error;
+      failure = { error };
     }
+    const { head, toc } = reader;
+    if (sought || !head || !toc) continue;
+    sought = true;
+    const located = await locateBlocks(objects, archive, head, toc);
+    // Leaving the loop closes the stream.
+    if (located) {
+      const { blocks, tail } = located;
+      await probeBlocks(objects, archive, toc, blocks, signal);
+      openedBytes += tail.length;
+      return { head, toc: readableToc(head, toc), blocks, tail, openedBytes };
+    }
+    if (failure) throw failure.error;
   }
   const { blocks } = reader.end();
   const { head, toc } = reader as { head: Buffer; toc: Toc };
-  return { head, toc: readableToc(head, toc), blocks, openedBytes: reader.position };
+  return { head, toc: readableToc(head, toc), blocks, tail: NOTHING, openedBytes };
+}
+
+/** People keep other things as dumps: better named than called damaged. */
+function requireCustomFormat(key: string, start: Buffer): void {
+  const other = recognizeOtherFormat(start.subarray(0, RECOGNIZED_BYTES));
+  if (!other) return;
+  throw new ArchiveUnsupported(`${key} is ${other.what}, and no archive in the custom format`, {
+    remedy: other.remedy,
+  });
+}
+
+/**
+ * The blocks by the offsets in the table of contents, or else in the one that pg_dump appended; undefined where
+ * nobody filled them in.
+ */
+async function locateBlocks(
+  objects: Objects,
+  { key, versionId, sizeBytes }: PinnedObject,
+  head: Buffer,
+  toc: Toc,
+): Promise<Pick<Found, 'blocks' | 'tail'> | undefined> {
+  const recorded = recordedBlocks(toc, sizeBytes);
+  // Where there are no data, a head that lacks no offset does not say that nothing follows it.
+  if (recorded && (recorded.length > 0 || head.length >= sizeBytes)) {
+    return { blocks: recorded, tail: NOTHING };
+  }
+  const start = Math.max(head.length, sizeBytes - appendedTocLimit(head, toc));
+  if (start >= sizeBytes) return undefined;
+  const end = await objects.getRange(key, start, sizeBytes, versionId);
+  const appended = readAppendedToc(head, toc, end);
+  const blocks = appended && recordedBlocks(appended.toc, sizeBytes - appended.lengthBytes);
+  return blocks && { blocks, tail: end.subarray(end.length - appended.lengthBytes) };
 }
 
 /** The blocks by the offsets in the table of contents; undefined unless every one is recorded. */
@@ -188,7 +242,7 @@ async function probeBlocks(
 }
 
 /** Blocks must be those of the table of contents and leave no byte out, or something is not as we think. */
-function requireSeamless(key: string, { head, toc, blocks }: Found, sizeBytes: number): void {
+function requireSeamless(key: string, { head, toc, blocks, tail }: Found, sizeBytes: number): void {
   const awaited = new Set(toc.entries.filter(({ hasData }) => hasData).map(({ dumpId }) => dumpId));
   let position = head.length;
   for (const { dumpId, offset, lengthBytes } of blocks) {
@@ -199,7 +253,7 @@ function requireSeamless(key: string, { head, toc, blocks }: Found, sizeBytes: n
     }
     position += lengthBytes;
   }
-  if (position !== sizeBytes || awaited.size > 0) {
+  if (position + tail.length !== sizeBytes || awaited.size > 0) {
     throw new ArchiveCorrupt(
       `${key}: the data of ${blocks.length} entries end at byte ${position} of ${sizeBytes}, ` +
         `those of ${awaited.size} are missing`,

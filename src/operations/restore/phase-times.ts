@@ -5,11 +5,15 @@ export class PhaseTimes<Phase extends string> {
   readonly #deps: Pick<Deps, 'clock'>;
   readonly #times: { phase: Phase; seconds: number }[] = [];
 
-  constructor(deps: Pick<Deps, 'clock'>) {
+  readonly #onBegin: ((phase: Phase) => void) | undefined;
+
+  constructor(deps: Pick<Deps, 'clock'>, onBegin?: (phase: Phase) => void) {
     this.#deps = deps;
+    this.#onBegin = onBegin;
   }
 
   async time<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
+    this.#onBegin?.(phase);
     const began = this.#deps.clock.now().getTime();
     const result = await work();
     const seconds = (this.#deps.clock.now().getTime() - began) / 1000;

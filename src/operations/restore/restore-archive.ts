@@ -94,7 +94,11 @@ export async function restoreArchive(
     signal.throwIfAborted();
     options.onPhase?.(name);
     const startedAt = deps.clock.now().getTime();
-    const result = await work();
+    const result = await work().catch(async (error: unknown) => {
+      // Whoever says what has failed is not kept from it by what fails now.
+      await applier.takeBackLoans().catch(() => {});
+      throw error;
+    });
     phases.push({ phase: name, seconds: (deps.clock.now().getTime() - startedAt) / 1000 });
     return result;
   };
@@ -144,6 +148,7 @@ export async function restoreArchive(
       applier.applyInPasses('post-data', order.postData, jobs, counted('post-data', postCount)),
     );
   }
+  await applier.takeBackLoans();
   const tables = data.filter(({ desc }) => desc === 'TABLE DATA');
   const views = order.postData.flat().filter(({ desc }) => desc === 'MATERIALIZED VIEW DATA');
   const isWhole = tables.length === toc.entries.filter(({ desc }) => desc === 'TABLE DATA').length;

@@ -57,11 +57,15 @@ export async function requireRoles(
   const missing = await findMissingRoles(session, wanted);
   if (missing.length > 0 && (!roles.createMissing || !globals)) throw rolesMissing(missing, owners);
   const actingAs = roles.role !== undefined ? [roles.role] : ownersCount ? [...owners] : [];
+  // As a role that is named all is made; of owners the privileges are needed while it is not.
+  const { versionNumber } = await inspectTargetServer(session);
+  const privileges = privilegesNeeded(versionNumber, roles.role === undefined);
   const made = new Set(missing);
   // First those that are there: nothing is made before something else is found to be wrong.
   await requireMembership(
     session,
     actingAs.filter((it) => !made.has(it)),
+    privileges,
   );
   let earlier: string[] = [];
   if (restoreId !== undefined) {
@@ -70,7 +74,7 @@ export async function requireRoles(
   }
   if (missing.length === 0 || !globals) return { created: earlier, warnings: [] };
   const done = await createMissingRoles(session, await globals(), missing, restoreId);
-  await requireMembership(session, actingAs);
+  await requireMembership(session, actingAs, privileges);
   return { ...done, created: [...earlier, ...done.created] };
 }
 
@@ -90,24 +94,51 @@ function enumerate(names: readonly string[]): string {
   return names.length > NAMED ? `${shown} and ${names.length - NAMED} more` : shown;
 }
 
-/** ALTER … OWNER TO a role needs membership in it, from PostgreSQL 16 on with the SET option. */
-async function requireMembership(session: Session, owners: readonly string[]): Promise<void> {
+/** Ways of being a member, as `pg_has_role` names them, of which each stands in a GRANT from 16 on. */
+type Membership = 'SET' | 'MEMBER' | 'USAGE';
+
+/**
+ * ALTER … OWNER TO a role needs membership in it, from PostgreSQL 16 on with the SET option. What is given away
+ * then still gets its rows, indexes and grants: that needs the privileges of the owner, inherited.
+ */
+function privilegesNeeded(versionNumber: number, inherited: boolean): Membership[] {
+  return [versionNumber >= 160_000 ? 'SET' : 'MEMBER', ...(inherited ? ['USAGE' as const] : [])];
+}
+
+async function requireMembership(
+  session: Session,
+  owners: readonly string[],
+  privileges: readonly Membership[],
+): Promise<void> {
   const { role, versionNumber } = await inspectTargetServer(session);
-  const privilege = versionNumber >= 160_000 ? 'SET' : 'MEMBER';
-  const rows = await session.query<{ name: string }>(
-    `SELECT r.name AS "name" FROM pg_catalog.unnest($1::pg_catalog.text[]) AS r(name)
-     WHERE NOT pg_catalog.pg_has_role(r.name, $2) ORDER BY 1`,
-    // Membership in this one comes with owning the database.
-    [owners.filter((name) => name !== 'pg_database_owner'), privilege],
-  );
-  if (rows.length === 0) return;
-  const names = rows.map(({ name }) => name);
-  throw new InsufficientPrivilege(
-    `the role ${displayName(role)} cannot make ${enumerate(names.map((it) => displayName(it)))} the owner of anything, as it is no member`,
-    {
-      remedy: `run as an administrator: GRANT ${names.map(quoteIdentifier).join(', ')} TO ${quoteIdentifier(role)}; or start again with roles.noOwner`,
-    },
-  );
+  const lacking = async (privilege: Membership) => {
+    const rows = await session.query<{ name: string }>(
+      `SELECT r.name AS "name" FROM pg_catalog.unnest($1::pg_catalog.text[]) AS r(name)
+       WHERE NOT pg_catalog.pg_has_role(r.name, $2) ORDER BY 1`,
+      // Membership in this one comes with owning the database.
+      [owners.filter((name) => name !== 'pg_database_owner'), privilege],
+    );
+    return rows.map(({ name }) => name);
+  };
+  for (const privilege of privileges) {
+    const names = await lacking(privilege);
+    if (names.length === 0) continue;
+    const listed = enumerate(names.map((it) => displayName(it)));
+    const fact =
+      privilege === 'USAGE'
+        ? `the role ${displayName(role)} is a member of ${listed}, but does not inherit from it: it could not fill what it gives away`
+        : `the role ${displayName(role)} cannot make ${listed} the owner of anything, as it is no member`;
+    const grant = `GRANT ${names.map(quoteIdentifier).join(', ')} TO ${quoteIdentifier(role)}`;
+    const command =
+      versionNumber >= 160_000
+        ? `${grant} WITH INHERIT TRUE, SET TRUE`
+        : privilege === 'USAGE'
+          ? `ALTER ROLE ${quoteIdentifier(role)} INHERIT`
+          : grant;
+    throw new InsufficientPrivilege(fact, {
+      remedy: `run as an administrator: ${command}; or start again with roles.noOwner`,
+    });
+  }
 }
 
 /**

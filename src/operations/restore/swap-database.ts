@@ -37,7 +37,8 @@ const POLL_MILLISECONDS = 20;
  * The restored database keeps what the backup says of owner, grants and settings. What the original has
  * beyond that is not taken over, but named in a warning.
  *
- * Throws SwapFailed with the sessions that hold it; the original is untouched then.
+ * Throws SwapFailed with the sessions that hold it; the original is untouched then, unless the message says that
+ * nobody knows.
  */
 export async function swapDatabase(
   { databases, clock }: Pick<Deps, 'databases' | 'clock'>,
@@ -70,6 +71,8 @@ export async function swapDatabase(
         } catch (error) {
           const state = sqlStateOf(error);
           if (state === undefined && !(error instanceof HoldfastError)) throw error;
+          // A connection that was lost as it committed says nothing about whether it did.
+          if (state === undefined && (await isDone(databases, request))) break;
           const again = state === SQLSTATE.objectInUse && attempt < TRIES && end.refused.size === 0;
           if (!again) throw await swapFailed(ending, error, request, end.refused);
         } finally {
@@ -80,6 +83,33 @@ export async function swapDatabase(
       return { previousDatabase: there ? previous : null, warnings };
     }),
   );
+}
+
+/**
+ * Whether the restored database has the original's name by now. Throws SwapFailed where the server cannot be asked:
+ * nothing that is tried again, as that would put aside what has been written since into a database that did swap.
+ */
+async function isDone(
+  databases: Deps['databases'],
+  { connection, restored, original }: SwapRequest,
+): Promise<boolean> {
+  try {
+    return await withSession(
+      databases,
+      connection,
+      connection.maintenanceDatabase,
+      async (session) => {
+        const left = await findDatabase(session, restored);
+        const there = await findDatabase(session, original);
+        return left === undefined && there !== undefined;
+      },
+    );
+  } catch (cause) {
+    throw new SwapFailed(
+      `the connection was lost while ${displayName(restored)} took the place of ${displayName(original)}, and the server does not say whether it did: ${serverMessage(cause)}`,
+      { remedy: `look whether there is still a database ${displayName(restored)}`, cause },
+    );
+  }
 }
 
 async function renameAll(

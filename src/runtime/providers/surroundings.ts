@@ -1,7 +1,7 @@
 import { RDSClient } from '@aws-sdk/client-rds';
 import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { bounded, clientConfig } from '#adapters/aws-client.ts';
-import { askSchedule, askSnapshotQuotas } from '#adapters/posture.ts';
+import { askSchedule, askSnapshotQuotas } from '#adapters/surroundings.ts';
 import { readVariable } from '../environment.ts';
 import type { Surroundings } from '../ports.ts';
 import type { Environment } from '../wire-deps.ts';
@@ -15,11 +15,11 @@ export function provideSurroundings(environment: Environment): Surroundings {
     clientConfig({ attempts: ATTEMPTS, requestMilliseconds: REQUEST_MILLISECONDS });
   const scheduler = bounded(new SchedulerClient(config()));
   const rds = bounded(new RDSClient(config()));
-  // resources/from-plan.ts names the group and the schedules.
+  // resources/from-plan.ts names the group.
   const group = `holdfast-${readVariable('HOLDFAST_STAGE', environment)}`;
   return {
     region: readVariable('AWS_REGION', environment),
-    schedule: (source) => askSchedule(scheduler, group, source),
+    schedule: (name) => askSchedule(scheduler, group, name),
     snapshotQuotas: () => askSnapshotQuotas(rds),
   };
 }

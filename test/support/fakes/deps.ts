@@ -75,7 +75,7 @@ export function makeMetrics(): FakeMetrics {
 }
 
 export interface FakeSurroundings extends Surroundings {
-  /** By source. */
+  /** By name. */
   readonly schedules: Map<string, Answer<SchedulePosture | undefined>>;
   quotas: Answer<SnapshotQuotas>;
 }
@@ -87,7 +87,7 @@ export function makeSurroundings(): FakeSurroundings {
     region: 'eu-west-1',
     schedules,
     quotas: { known: true, fact: { instance: undefined, cluster: undefined } },
-    schedule: async (source) => schedules.get(source) ?? { known: true, fact: undefined },
+    schedule: async (name) => schedules.get(name) ?? { known: true, fact: undefined },
     snapshotQuotas: async () => fake.quotas,
   };
   return fake;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { tableCopies } from '#domain/archive/block-index.ts';
 import { decoderOf, readAgain, readableToc } from '#domain/archive/text-encoding.ts';
 import { type DecodeText, decodeText, parseToc } from '#domain/archive/toc.ts';
 import { archiveExpectations } from '#domain/restore/archive-expectations.ts';
@@ -100,11 +101,28 @@ describe('an archive in EUC_JP', () => {
     expect(selectEntries(head, toc, selection(['売*.?'])).tables).toHaveLength(1);
   });
 
-  it('has the rows that its verification counted', () => {
+  it.each([
+    ['of today, with its names', (head: Buffer) => readableToc(head)],
+    ['of an older version, with its bytes', (head: Buffer) => parseToc(head)],
+  ])('has the rows that a verification counted: %s', (_, read) => {
     const head = makeHead('EUC_JP');
     const { tables, readName } = archiveExpectations(head, readableToc(head), new Set([20, 21]));
-    const recorded = parseToc(head).entries.filter(({ desc }) => desc === 'TABLE DATA');
+    const recorded = read(head).entries.filter(({ desc }) => desc === 'TABLE DATA');
+    expect(recorded).toHaveLength(2);
     expect(recorded.map(({ tag }) => readName(tag))).toEqual(tables.map(({ table }) => table));
+  });
+
+  it('is verified by its bytes, and recorded by its names', () => {
+    const head = makeHead('EUC_JP');
+    const toc = parseToc(head);
+    const copies = tableCopies(toc, readableToc(head, toc));
+    expect(copies.map(({ schema, table }) => `${schema}.${table}`)).toEqual([
+      '売上.売上',
+      '売上.息',
+    ]);
+    expect(copies.map(({ copyStatement }) => copyStatement)).toEqual(
+      tableCopies(toc).map(({ copyStatement }) => copyStatement),
+    );
   });
 
   it('is the same as before in an encoding that is read anyway', () => {

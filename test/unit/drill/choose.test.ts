@@ -60,6 +60,30 @@ function choose(backups: readonly Seeded[], changes: Partial<DrillWish> = {}) {
 const random = { choose: 'random', randomDays: 3, maxDatabases: 20 } as const;
 
 describe('choosing what a drill rehearses', () => {
+  it('misses a database that the last run found and that never got a backup, unless the plan excludes it', () => {
+    const known = ['shop', 'crm', 'scratch'];
+    const selection = { include: ['*'], exclude: ['scratch'] };
+    expect(choose(WEEK, { known, selection })).toMatchObject({
+      archives: [{ database: 'shop' }],
+      missing: [{ database: 'crm', reason: 'crm has no backup at all' }],
+      isPart: false,
+    });
+  });
+
+  it('is a part where one database, or a backup of one, was asked for of several', () => {
+    const day = '2026-11-19';
+    const two = [{ day }, { day: '2026-11-20', database: 'crm' }];
+    const backup = backupIdAt(`${day}T02:00:00Z`);
+    const of = (backups: readonly Seeded[], input: object, known: string[] = []) =>
+      choose(backups, { input: { source: 'orders', ...input }, known }).isPart;
+    expect(of(two, { database: 'shop' })).toBe(true);
+    expect(of(two, { backup })).toBe(true);
+    expect(of(two, { backup: 'random' })).toBe(false);
+    expect(of(two, {})).toBe(false);
+    expect(of([{ day }], { backup })).toBe(false);
+    expect(of([{ day }], { database: 'shop' }, ['crm'])).toBe(true);
+  });
+
   it('takes the latest verified backup, and neither a younger unverified nor a quarantined one', () => {
     const chosen = choose([
       { day: '2026-11-17' },
@@ -69,6 +93,7 @@ describe('choosing what a drill rehearses', () => {
     ]);
     expect(chosen).toEqual({
       archives: [{ database: 'shop', day: '2026-11-18', chosenBy: 'latest', newest: '2026-11-18' }],
+      isPart: false,
       missing: [],
       notes: [],
     });

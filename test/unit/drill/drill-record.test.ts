@@ -171,6 +171,91 @@ describe('the record of a drill', () => {
     expect(record([damaged, killed])).toMatchObject({ error: 'DrillFailed' });
   });
 
+  it('has no age where nothing of one database can be brought back: the target is missed', () => {
+    const [missing] = drilledSubjects({ missing: [makeMissing('lost')], server: null }, drill);
+    const lost = judgeDatabase(missing ?? subject, undefined, drill);
+    expect(lost).toMatchObject({
+      status: 'FAILED',
+      error: 'BackupNotFound',
+      rpoSeconds: null,
+      findings: [
+        {
+          class: 'target',
+          check: 'rpo',
+          message: 'nothing of it can be brought back, whatever its age; the target is 24 h 0 min',
+        },
+      ],
+    });
+    const whole = record([passed, lost]);
+    expect(whole).toMatchObject({ status: 'FAILED', rtoSeconds: 120, rpoSeconds: null });
+    const { text } = drillAlert(whole, 'backups');
+    expect(text).toContain(
+      'RPO: MISSED, nothing of lost can be brought back; the target is 24 h 0 min; of the others: 8 h 0 min',
+    );
+    expect(text).not.toMatch(/RPO.*: met/);
+    expect(drillMetrics(whole)[0]?.values).toEqual({
+      DrillFailed: 1,
+      DrillRto: 120,
+      RtoMissed: 0,
+      RpoMissed: 1,
+    });
+  });
+
+  it('does not call a target missed of data whose age nobody knows', () => {
+    const failure = { Error: 'TaskKilled', Cause: 'exit code 137' };
+    const unknown = judgeDatabase(
+      { ...subject, newestDataAt: undefined, failure },
+      undefined,
+      drill,
+    );
+    expect(unknown).toMatchObject({ rpoSeconds: null, findings: [] });
+    expect(record([passed, unknown])).toMatchObject({ rpoSeconds: 28_800 });
+    expect(drillMetrics(record([unknown]))[0]?.values).toEqual({ DrillFailed: 1 });
+    expect(drillAlert(record([unknown]), 'backups').text).toContain('RPO: was not measured');
+  });
+
+  it('has the tables that are not as they were, and no list without end: the rest is in report.json', () => {
+    const report = makeDrillReport();
+    const rows = Array.from({ length: 2000 }, (_, at) => ({
+      schema: 'public',
+      table: `t${at}`,
+      expected: at === 0 ? null : 10,
+      actual: at === 1234 ? 9 : 10,
+    }));
+    const restored = report.checks.restored && { ...report.checks.restored, rows };
+    const kept = judgeDatabase(
+      subject,
+      makeDrillReport({ checks: { ...report.checks, restored } }),
+      drill,
+    );
+    expect(kept.report?.checks.restored?.rows).toEqual([rows[1234]]);
+    expect(kept.report).toMatchObject({ tables: report.tables, rows: report.rows });
+    const found = Array.from({ length: 2000 }, () => finding('environment'));
+    const many = judgeDatabase(
+      subject,
+      makeDrillReport({ findings: [...found, finding('data')] }),
+      drill,
+    );
+    expect(many.status).toBe('FAILED');
+    expect(many.findings).toHaveLength(50);
+    expect(many.findings[0]).toEqual(finding('data'));
+    expect(many.findings.at(-1)).toMatchObject({
+      class: 'environment',
+      message: '1,952 more findings are in report.json',
+    });
+    expect(JSON.stringify(record([many], {})).length).toBeLessThan(50_000);
+  });
+
+  it('is still that it failed where the findings that fail it are too many to be listed', () => {
+    const all = Array.from({ length: 60 }, () => finding('data'));
+    const late = { ...subject, newestDataAt: '2026-11-01T00:00:00.000Z' };
+    const judged = judgeDatabase(late, makeDrillReport({ findings: all }), drill);
+    const { findings } = judged;
+    expect(findings).toHaveLength(50);
+    expect(drillMetrics(record([judged]))[0]?.values).toMatchObject({ RpoMissed: 1 });
+    expect(findings.at(-1)).toMatchObject({ class: 'data', subject: null });
+  });
+
   it('failed when there was nothing to drill', () => {
     expect(record([])).toMatchObject({ status: 'FAILED', error: 'BackupNotFound' });
   });

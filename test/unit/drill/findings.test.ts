@@ -86,6 +86,15 @@ test.each<[Partial<SmokeResult>, string]>([
   ]);
 });
 
+test('A value that failed for what its text does not show says why', () => {
+  const result = smoke({ state: 'failed', actual: '2999-01-01' });
+  expect(smokeFindings([{ result, reason: 'it is later than the backup' }], false)).toMatchObject([
+    {
+      message: expect.stringMatching(/^orders: is 2999-01-01, .*\(it is later than the backup\)$/),
+    },
+  ]);
+});
+
 test('A query about a table that this drill did not restore says nothing about the data', () => {
   const outcome = {
     result: smoke({ state: 'error', actual: 'relation "x" does not exist' }),

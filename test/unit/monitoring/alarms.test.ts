@@ -75,6 +75,58 @@ describe('the alarms of a source', () => {
   });
 });
 
+describe('an alarm calls somebody', () => {
+  const silentIn = (state: 'ALARM' | 'OK', plan: SourcePlan) =>
+    alarmsOf(plan)
+      .filter(({ calls }) => !calls.includes(state))
+      .map(({ kind }) => kind)
+      .sort();
+  const ofDrills = ['DrillFailed', 'RpoMissed', 'RtoMissed'];
+  const wanting = (...on: ('success' | 'failure')[]) => makePlan({ alerts: { on } });
+
+  it('unless what it tells of has sent an alert of its own', () => {
+    const plan = wanting('success', 'failure');
+    expect(silentIn('ALARM', plan)).toEqual(['BackupsFailed', ...ofDrills]);
+    expect(silentIn('OK', plan)).toEqual(['BackupsFailed', ...ofDrills]);
+  });
+
+  it('of failed backups where the plan wants no alert of them, and when they are well again', () => {
+    for (const plan of [wanting('success'), wanting()]) {
+      expect(silentIn('ALARM', plan)).toEqual(ofDrills);
+      expect(silentIn('OK', plan)).toEqual(ofDrills);
+    }
+  });
+
+  it('of backups that are well again where no alert of a run that succeeded says so', () => {
+    const plan = wanting('failure');
+    expect(silentIn('ALARM', plan)).toEqual(['BackupsFailed', ...ofDrills]);
+    expect(silentIn('OK', plan)).toEqual(ofDrills);
+  });
+});
+
+describe('the alarm of schedules', () => {
+  const textOf = (plan: SourcePlan) => alarm(plan, 'ScheduleDisabled')?.description;
+  const byHand = (plan: SourcePlan): SourcePlan => ({
+    ...plan,
+    drill: { ...plan.drill, schedule: 'none' },
+  });
+
+  it('is of those that the plan wants, and says which', () => {
+    const plan = makePlan();
+    const { schedule: _, ...unscheduled } = plan;
+    expect(textOf(plan)).toContain('its schedule of backups or that of drills is disabled');
+    expect(textOf(byHand(plan))).toContain('its schedule of backups is disabled');
+    expect(textOf(unscheduled)).toContain('its schedule of drills is disabled');
+    expect(textOf(byHand(unscheduled))).toBeUndefined();
+  });
+
+  it('wants none of drills where nothing can be drilled', () => {
+    expect(textOf(makePlan({ kinds: ['snapshot'] }))).toContain(
+      'its schedule of backups is disabled',
+    );
+  });
+});
+
 describe('freshness', () => {
   it('is the longest time between two runs, and six hours', () => {
     const workdays = { expression: 'cron(0 3 ? * MON-FRI *)', timezone: 'UTC' };
@@ -162,4 +214,29 @@ describe('each alarm', () => {
       expect([stateAt(1), stateAt(3), stateAt(4)]).toEqual(['OK', 'ALARM', 'OK']);
     },
   );
+
+  const events = alarmsOf(plan).filter(({ missingData }) => missingData === 'ignore');
+  const stateAfter = (definition: AlarmDefinition, secondsBetween: number) => {
+    const { bad, good } = values[definition.kind];
+    const series = [bad, good].map((value, index) => ({
+      time: new Date(noon + index * secondsBetween * 1000),
+      source: 'orders',
+      metric: definition.metric,
+      value,
+    }));
+    return evaluateAlarm(definition, series, new Date(noon + 20 * 60_000)).state;
+  };
+
+  it.each(events)('$kind recovers when it was repeated with success after 90 s', (definition) => {
+    expect(stateAfter(definition, 90)).toBe('OK');
+    expect(stateAfter(definition, 60)).toBe('OK');
+  });
+
+  it.each(events)('$kind has the worst of what ended within the same minute', (definition) => {
+    expect(stateAfter(definition, 59)).toBe('ALARM');
+  });
+
+  it('is of what ends, but for those of the heartbeat', () => {
+    expect(events).toHaveLength(6);
+  });
 });

@@ -20,6 +20,7 @@ const alarm: AlarmDefinition = {
   threshold: 100,
   comparison: 'GreaterThanThreshold',
   missingData: 'breaching',
+  calls: ['ALARM', 'OK'],
 };
 const START = Date.parse('2026-11-20T00:00:00Z');
 const at = (hour: number) => new Date(START + hour * 3_600_000);

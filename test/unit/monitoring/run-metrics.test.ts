@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RunSummary } from '#contracts/run-summary.ts';
 import { metricsOfRun, runsToCompare } from '#domain/monitoring/run-metrics.ts';
+import { isPartOfSource } from '#domain/monitoring/run-part.ts';
 import { extentAfterRun } from '#domain/monitoring/source-extent.ts';
 import { summarizeRun } from '#domain/run-summary.ts';
 import { makePlan, makeResults, makeRun, makeVerifiedDatabase } from '#test/fakes.ts';
@@ -113,6 +114,20 @@ describe('the metrics of a run', () => {
     expect(metrics).not.toHaveProperty('SizeRatio');
   });
 
+  it('say of a part of the source what is bad, and nothing that is well', () => {
+    const ofPart = (databases: Databases) =>
+      metricsOfRun(summaryOf(databases), earlier, plan, { isPart: true });
+    const well = ofPart([verified('shop', 100)]);
+    expect(well.source).toEqual({ RunDuration: expect.any(Number) });
+    expect(well.databases.get('shop')).toMatchObject({ SizeRatio: 1, DurationRatio: 1 });
+    expect(ofPart([failed('shop')]).source).toMatchObject({ FailedBackups: 1 });
+    const odd = ofPart([verified('shop', 25, 3000)]).source;
+    expect(odd).toMatchObject({ SizeRatio: 4, DurationRatio: 5 });
+    expect(odd).not.toHaveProperty('FailedBackups');
+    // At the threshold there is no alarm, and so nothing bad.
+    expect(ofPart([verified('shop', 50, 1800)]).source).toEqual(well.source);
+  });
+
   it('need as many runs as the longer of the two windows', () => {
     expect(runsToCompare(makePlan({ monitoring: { duration: { window: 20 } } }))).toBe(20);
     expect(runsToCompare(makePlan({ verification: { sizeAnomaly: { window: 30 } } }))).toBe(30);
@@ -173,5 +188,38 @@ describe('what there is to back up', () => {
     };
     expect(extentAfterRun({ run, results: skipped }, first, NOW)).toBeUndefined();
     expect(extentAfterRun({ run }, first, NOW)).toBeUndefined();
+  });
+});
+
+describe('a run is of a part of the source', () => {
+  const all = makePlan({ databases: 'all', kinds: ['logical'] });
+  const asked = (...databases: string[]) => makeRun({ kinds: ['logical'], databases });
+  const two = ['shop', 'audit'];
+
+  it('when it was asked for fewer databases than the last whole run found', () => {
+    expect(isPartOfSource(asked('shop'), all, two)).toBe(true);
+    expect(isPartOfSource(asked('audit', 'shop'), all, two)).toBe(false);
+    expect(isPartOfSource(asked('shop'), all, ['shop'])).toBe(false);
+    expect(isPartOfSource(makeRun({ kinds: ['logical'], databases: null }), all, two)).toBe(false);
+  });
+
+  it('when it was asked for fewer than the plan names, whatever was found before', () => {
+    const named = { ...all, databases: two };
+    expect(isPartOfSource(asked('shop'), named, ['shop'])).toBe(true);
+    expect(isPartOfSource(asked('shop'), { ...named, databases: ['shop'] }, two)).toBe(false);
+  });
+
+  it('when it was asked for some, and nothing tells whether there are more', () => {
+    expect(isPartOfSource(asked('shop'), all, undefined)).toBe(true);
+    expect(isPartOfSource(asked('shop'), undefined, undefined)).toBe(true);
+  });
+
+  it('when it was asked for fewer kinds than the plan has', () => {
+    const both = makePlan({ kinds: ['snapshot', 'logical'] });
+    const of = (...kinds: ('snapshot' | 'logical')[]) =>
+      isPartOfSource(makeRun({ kinds, databases: null }), both, two);
+    expect(of('logical')).toBe(true);
+    expect(of('snapshot')).toBe(true);
+    expect(of('snapshot', 'logical')).toBe(false);
   });
 });

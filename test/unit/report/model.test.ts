@@ -3,10 +3,11 @@ import { takeInventory } from '#domain/backup-inventory.ts';
 import { backupKey } from '#domain/names.ts';
 import { findAttention } from '#domain/report/attention.ts';
 import { largestTables } from '#domain/report/largest-tables.ts';
-import { makeReport, SHOWN } from '#domain/report/report-model.ts';
+import { makeReport, SHOWN, shownDatabases } from '#domain/report/report-model.ts';
 import type { ReportRecords, SourceRecords } from '#domain/report/report-records.ts';
 import {
   backupIdAt,
+  executionArnOf,
   makeManifest,
   makePlan,
   makeSnapshotState,
@@ -21,7 +22,15 @@ import {
 } from '#test/report-history.ts';
 
 function recordsOf(...sources: SourceRecords[]): ReportRecords {
-  return { now: HISTORY_NOW, bucket: 'b', sources, unreadable: [] };
+  return { now: HISTORY_NOW, bucket: 'b', region: 'eu-west-1', sources, unreadable: [] };
+}
+
+/** All well, and a run that has begun at 07:00 and left no summary. */
+function withUntold(status: string | null | undefined): SourceRecords {
+  const runId = 'orders-20261120T070000Z-abcdef';
+  const startedAt = '2026-11-20T07:00:00.000Z';
+  const untold = { runId, executionArn: executionArnOf(runId), startedAt, status };
+  return { ...makeHistory(), untold };
 }
 
 /** What is said, as `level what`. */
@@ -61,7 +70,7 @@ describe('a source in which all is well', () => {
     expect(shop?.marks.filter(({ tier }) => tier === 'none').map((it) => it.backupId)).toEqual(
       going.map(({ id }) => id),
     );
-    expect(shop?.retention).toMatchObject({ known: true, guard: null });
+    expect(shop?.retention).toMatchObject({ known: true, held: null });
   });
 
   it('has sizes and durations oldest first', () => {
@@ -157,6 +166,74 @@ describe('what needs attention', () => {
     ]);
     const gone = { ...rest, extent: extentOf(['audit']), runs: [ofAnother, failed] };
     expect(told(gone).join()).not.toContain('failed');
+  });
+
+  it('names the failure before what follows from it, and does not send anybody to a schedule that works', () => {
+    const failed = makeSummary('orders', [], new Date('2026-11-20T02:00:00Z'), 0, {
+      status: 'FAILED',
+      error: 'DatabaseUnreachable',
+      cause: 'c',
+      problems: [{ stage: 'discovery', database: null, error: 'DatabaseUnreachable', cause: 'c' }],
+    });
+    const { runs, ...rest } = makeHistory({ staleDays: 2, databases: ['shop'] });
+    const found = findAttention(recordsOf({ ...rest, runs: [failed, ...runs] }));
+    expect(found.map(({ what }) => what)).toEqual([
+      'The databases could not be found in the last run: DatabaseUnreachable',
+      'Its newest verified backup is 2 days old, the limit is 31 h',
+    ]);
+    expect(found[1]?.toDo).toMatch(/^See to what the last run failed of/);
+  });
+
+  it('tells once of a database that only failed: not of its source as well', () => {
+    const nothing = {
+      ...makeHistory({ drills: 0, days: 0 }),
+      inventory: takeInventory('orders', []),
+    };
+    const found = findAttention(recordsOf({ ...nothing, extent: extentOf(['shop']) }));
+    expect(found.map(({ database, what }) => `${database} ${what}`)).toEqual([
+      'shop It has no backup at all',
+    ]);
+  });
+
+  it('is a schedule that is disabled or gone, where AWS was asked and the plan has one', () => {
+    const of = (schedule: SourceRecords['schedule']) => told({ ...makeHistory(), schedule });
+    const enabled = { enabled: true, expression: 'rate(1 day)', timezone: 'UTC' };
+    expect(of({ known: true, fact: enabled })).toEqual([]);
+    expect(of({ known: true, fact: { ...enabled, enabled: false } })).toEqual([
+      'amber Its schedule is disabled: no backup starts by itself',
+    ]);
+    expect(of({ known: true, fact: undefined })).toEqual([
+      'amber It has no schedule in AWS: no backup starts by itself',
+    ]);
+    expect(of(undefined)).toEqual([]);
+    const denied = { known: false, reason: 'denied', action: 'a', detail: 'd' } as const;
+    expect(of(denied)).toEqual([]);
+    const { schedule: _, ...unplanned } = makePlan({ kinds: ['logical'] });
+    const byHand = { ...makeHistory(), plan: unplanned, schedule: undefined };
+    expect(told({ ...byHand, schedule: { known: true, fact: undefined } })).toEqual([]);
+  });
+
+  it.each([
+    ['ABORTED', 'amber The last run was stopped before its end (ABORTED)', 'StopExecution'],
+    [
+      'TIMED_OUT',
+      'red The last run was cut off at the time limit of its state machine (TIMED_OUT)',
+      'where it stood',
+    ],
+    ['FAILED', 'red The last run failed and could not tell why (FAILED)', 'where it stood'],
+    [null, 'amber The last run has no end: Step Functions does not know it any more', 'missing'],
+    ['SUCCEEDED', 'amber The last run ended without its summary (SUCCEEDED)', 'missing'],
+  ])('is a run that ended as %s without a word', (status, what, step) => {
+    const [found, ...others] = findAttention(recordsOf(withUntold(status)));
+    expect(`${found?.level} ${found?.what}`).toBe(what);
+    expect(found?.why).toContain('orders-20261120T070000Z-abcdef began 2026-11-20 07:00:00 UTC');
+    expect(found?.toDo).toContain(step);
+    expect(found?.toDo).toContain('holdfast start orders');
+    expect(others).toEqual([]);
+  });
+
+  it.each(['RUNNING', 'PENDING_REDRIVE', undefined])('is no run that may go on: %s', (status) => {
+    expect(told(withUntold(status))).toEqual([]);
   });
 
   it('says for a week of a database that it is gone, as nothing else does', () => {
@@ -317,7 +394,141 @@ describe('what needs attention', () => {
   });
 });
 
+describe('what retention would delete', () => {
+  const going = (records: SourceRecords) =>
+    makeReport(recordsOf(records)).sources[0]?.databases.map(({ database, retention }) => ({
+      database,
+      count: retention.deletes.length,
+      held: retention.held,
+    }));
+
+  it('goes nowhere while the plan only shows it', () => {
+    const held = 'the plan says retention.dryRun: nothing is ever deleted';
+    expect(going(makeHistory({ plan: { retention: { dryRun: true } } }))).toEqual([
+      { database: 'shop', count: 1, held },
+      { database: 'audit', count: 1, held },
+    ]);
+  });
+
+  it('is refused for the whole of a source when the guard refuses it for one database', () => {
+    const history = makeHistory({ databases: ['shop', 'audit'] });
+    const crowd = Array.from({ length: 400 }, (_, index) => {
+      const time = new Date(HISTORY_NOW.getTime() - (index + 8) * 3_600_000);
+      const ref = { source: 'orders', database: 'shop', backupId: backupIdAt(time) };
+      return (['archive.dump', 'manifest.json', 'verification.json'] as const).map((file) => ({
+        key: backupKey(ref, file),
+        sizeBytes: 10,
+        lastModified: time,
+      }));
+    }).flat();
+    const crowded = takeInventory('orders', crowd).databases.get('shop') ?? [];
+    const databases = new Map([...history.inventory.databases, ['shop', crowded] as const]);
+    const found = going({ ...history, inventory: { databases, foreignObjects: 0 } });
+    const refusal = expect.stringMatching(/^retention of database shop would delete 3\d\d of 400/);
+    expect(found?.map(({ database, held }) => ({ database, held }))).toEqual([
+      { database: 'audit', held: refusal },
+      { database: 'shop', held: refusal },
+    ]);
+  });
+
+  it('waits while the last dump of a database has failed, and that of the others does not', () => {
+    const { runs, ...rest } = makeHistory();
+    const half = makeSummary('orders', ['audit'], new Date('2026-11-20T02:00:00Z'), 0, {
+      status: 'FAILED',
+      databases: [
+        ...(runs[0]?.databases.filter(({ database }) => database === 'audit') ?? []),
+        { status: 'failed', database: 'shop', failure: { Error: 'LockTimeout', Cause: 'c' } },
+      ] as (typeof runs)[number]['databases'],
+    });
+    expect(going({ ...rest, runs: [half, ...runs] })).toEqual([
+      { database: 'shop', count: 1, held: 'its dump failed in the last run: LockTimeout' },
+      { database: 'audit', count: 1, held: null },
+    ]);
+  });
+});
+
+describe('the age that a report tells', () => {
+  it('is that of the newest snapshot where nothing else is made', () => {
+    const plan = makePlan({ kinds: ['snapshot'], drill: { schedule: 'none' } });
+    const base = {
+      ...makeHistory({ days: 0, drills: 0 }),
+      plan,
+      inventory: takeInventory('orders', []),
+    };
+    const at = (records: SourceRecords) => makeReport(recordsOf(records)).sources[0];
+    expect(at({ ...base, extent: extentOf(null, '2026-11-20T02:00:00.000Z') })).toMatchObject({
+      backedUpBy: 'snapshots',
+      newestVerifiedAt: new Date('2026-11-20T02:00:00Z'),
+    });
+    expect(at(base)?.newestVerifiedAt).toBeNull();
+  });
+
+  it('is none where a database on the server has no backup, and that database is shown', () => {
+    const [source] = makeReport(
+      recordsOf({ ...makeHistory({ databases: ['shop'] }), extent: extentOf(['shop', 'new']) }),
+    ).sources;
+    expect(source?.newestVerifiedAt).toBeNull();
+    expect(source?.databases.map(({ database, level }) => `${database} ${level}`)).toEqual([
+      'new red',
+      'shop green',
+    ]);
+  });
+
+  it('has no next run where the schedule is disabled or where nothing runs it', () => {
+    const next = (schedule: SourceRecords['schedule']) => {
+      const [source] = makeReport(recordsOf({ ...makeHistory(), schedule })).sources;
+      return `${source?.scheduleState} ${source?.nextRunAt?.toISOString() ?? 'none'}`;
+    };
+    const fact = { enabled: false, expression: 'rate(1 day)', timezone: 'UTC' };
+    const unknown = { known: false, action: 'a', detail: 'd' } as const;
+    expect(next({ known: true, fact })).toBe('disabled none');
+    expect(next({ known: true, fact: undefined })).toBe('missing none');
+    expect(next({ ...unknown, reason: 'not-served' })).toBe('none none');
+    expect(next({ ...unknown, reason: 'denied' })).toBe('unknown 2026-11-21T02:00:00.000Z');
+    expect(next(undefined)).toBe('unknown 2026-11-21T02:00:00.000Z');
+  });
+});
+
+describe('what storage costs', () => {
+  it('is counted by the prices of the region and the class of each object', () => {
+    const key = (file: 'archive.dump' | 'manifest.json') =>
+      backupKey({ source: 'orders', database: 'shop', backupId: backupIdAt(HISTORY_NOW) }, file);
+    const inventory = takeInventory('orders', [
+      {
+        key: key('archive.dump'),
+        sizeBytes: 100 * 2 ** 30,
+        lastModified: HISTORY_NOW,
+        storageClass: 'GLACIER_IR',
+      },
+      { key: key('manifest.json'), sizeBytes: 0, lastModified: HISTORY_NOW },
+    ]);
+    const cost = (region: string) => {
+      const { monthlyCostUsd, pricedAs } = makeReport({
+        ...recordsOf({ ...makeHistory(), inventory }),
+        region,
+      });
+      return `${monthlyCostUsd.toFixed(2)} ${pricedAs}`;
+    };
+    expect(cost('us-east-1')).toBe('0.40 us-east-1');
+    expect(cost('eu-west-1')).toBe('0.50 eu-west-1');
+    expect(cost('mars-1')).toBe('0.40 us-east-1');
+  });
+});
+
 describe('the bounds of a report', () => {
+  it('show small databases in need before large ones that are well', () => {
+    const databases = Array.from({ length: SHOWN.databases + 7 }, (_, index) => `db${index}`);
+    const history = makeHistory({ databases, days: 3 });
+    // The smallest of all, and the last whole run found it.
+    const records = { ...history, extent: extentOf([...databases, 'tiny']) };
+    const chosen = shownDatabases(records, { now: HISTORY_NOW });
+    expect(chosen).toHaveLength(SHOWN.databases);
+    expect(chosen[0]).toBe('tiny');
+    const [source] = makeReport(recordsOf(records)).sources;
+    expect(source?.databases.map(({ database }) => database)).toEqual(chosen);
+    expect(source).toMatchObject({ furtherDatabases: 8, furtherInNeed: 0 });
+  });
+
   it('count what they leave out', () => {
     const databases = Array.from({ length: SHOWN.databases + 7 }, (_, index) => `db${index}`);
     const [source] = makeReport(recordsOf(makeHistory({ databases, days: 3 }))).sources;

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { takeInventory } from '#domain/backup-inventory.ts';
 import { reportPage } from '#domain/report/page.ts';
 import { makeReport } from '#domain/report/report-model.ts';
 import { PALETTE, STYLE, TEXT_ON } from '#domain/report/style.ts';
+import { executionArnOf, makePlan } from '#test/fakes.ts';
 import {
   HISTORY_NOW,
   makeHistory,
@@ -11,7 +13,9 @@ import {
 } from '#test/report-history.ts';
 
 const page = (sources: Parameters<typeof makeReport>[0]['sources']) =>
-  reportPage(makeReport({ now: HISTORY_NOW, bucket: 'b', sources, unreadable: [] }));
+  reportPage(
+    makeReport({ now: HISTORY_NOW, bucket: 'b', region: 'eu-west-1', sources, unreadable: [] }),
+  );
 
 /** WCAG 2: relative luminance of an sRGB colour. */
 function luminance(color: string): number {
@@ -65,6 +69,51 @@ describe('the page', () => {
     expect(mixed.indexOf('id="attention"')).toBeLessThan(mixed.indexOf('id="source-billing"'));
   });
 
+  it('calls the one source by its name, and says where to begin', () => {
+    const text = page([makeHistory({ databases: ['shop'], staleDays: 2 })]);
+    expect(text).toContain('<h2 id="verdict-h">orders needs help now</h2>');
+    expect(text).toMatch(
+      /<strong>First:<\/strong> <bdi>orders<\/bdi> \/ <bdi>shop<\/bdi>: Its newest verified backup is 2 days old/,
+    );
+  });
+
+  it('calls snapshots neither verified nor proved', () => {
+    const snapshots = {
+      ...makeHistory({ days: 0, drills: 0 }),
+      plan: makePlan({ kinds: ['snapshot'], drill: { schedule: 'none' } }),
+      inventory: takeInventory('orders', []),
+      extent: {
+        version: 1 as const,
+        source: 'orders',
+        runId: 'r',
+        writtenAt: '2026-11-20T02:00:00.000Z',
+        databases: null,
+        snapshotAt: '2026-11-20T02:00:00.000Z',
+      },
+    };
+    const text = page([snapshots]);
+    expect(text).toContain('>Everything is backed up</h2>');
+    expect(text).toMatch(/<dt>Newest snapshot<\/dt><dd>7 h ago/);
+    expect(text).not.toMatch(/Newest verified backup|\$0\.00/);
+    expect(page([snapshots, makeHistory({ source: 'billing' })])).toContain(
+      '>All 2 sources are backed up</h2>',
+    );
+  });
+
+  it.each([
+    ['RUNNING', /<dt>Now<\/dt><dd>a run goes on<small>since 2026-11-20 07:00 UTC/],
+    [undefined, /<dt>Now<\/dt><dd>a run may go on</],
+    ['ABORTED', /<dt>Last run<\/dt><dd>stopped<small>began 2 h ago/],
+    ['TIMED_OUT', /<dt>Last run<\/dt><dd>timed out<small>began 2 h ago/],
+  ])('says how the run stands that did not tell its end: %s', (status, words) => {
+    const runId = 'orders-20261120T070000Z-abcdef';
+    const startedAt = '2026-11-20T07:00:00.000Z';
+    const untold = { runId, executionArn: executionArnOf(runId), startedAt, status };
+    const text = page([{ ...makeHistory(), untold }]);
+    expect(text).toMatch(words);
+    expect(text).toContain(`<code>${runId}</code>`);
+  });
+
   it('calls proved only what drills have brought back, and tells of the source that is worst off', () => {
     const undrilled = makeHistory({
       source: 'billing',
@@ -107,7 +156,9 @@ describe('the page', () => {
   it('stays readable with many databases and many sources', () => {
     const databases = Array.from({ length: 60 }, (_, index) => `db${index}`);
     const text = page([makeHistory({ databases, days: 20, drills: 2 })]);
-    expect(text).toContain('And 36 further databases, healthy or smaller than these.');
+    expect(text).toContain('And 36 further databases, all protected.');
+    const stale = page([makeHistory({ databases, days: 20, drills: 2, staleDays: 2 })]);
+    expect(stale).toContain('And 36 further databases, in need as well.');
     expect(text).toContain('20 further databases, all protected');
     expect(text.length).toBeLessThan(2_000_000);
   });
