@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -6,6 +7,8 @@ export default defineConfig({
     environment: 'node',
     reporters: ['default', './test/support/summary-reporter.ts'],
     pool: 'forks',
+    // Half of the time a test waits for a server or for the clock: on two cores, one worker leaves one of them idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     restoreMocks: true,
     unstubEnvs: true,
     // These end what hangs and measure nothing: what takes half a minute alone may take five on a busy machine.
