@@ -31,7 +31,12 @@ export function describeError(thrown: unknown): DescribedError {
   if (error instanceof HoldfastError) {
     const { name, remedy } = error;
     const message = remedy === undefined ? error.message : error.message.replace(`; ${remedy}`, '');
-    return { name, message, remedy: remedy ?? nextStep(name, 'command-line'), exitCode: exitCodeOf(name) };
+    return {
+      name,
+      message,
+      remedy: remedy ?? nextStep(name, 'command-line'),
+      exitCode: exitCodeOf(name),
+    };
   }
   const name = errorName(error);
   if (name === 'AbortError') {

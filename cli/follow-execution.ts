@@ -1,9 +1,14 @@
 import { displaySeconds } from '#domain/display-text.ts';
 import { ExecutionProgress, type ProgressLine } from '#domain/execution-progress.ts';
+import { runIdOfExecution } from '#domain/names.ts';
 import type { ExecutionState, OperatorDeps } from '#runtime/operator-ports.ts';
 import type { Output } from './output.ts';
+import { ProgressReader } from './progress-reader.ts';
 
-/** Between two looks: the first soon, then ever more slowly. Ten minutes cost about 200 requests. */
+/**
+ * Between two looks: the first soon, then ever more slowly. Ten minutes cost about 200 requests of Step Functions, and
+ * 60 of S3 while a task works.
+ */
 const FIRST_LOOK_MILLISECONDS = 500;
 const SLOWEST_LOOK_MILLISECONDS = 3_000;
 
@@ -13,16 +18,17 @@ const MARKS = { begun: '→', done: '✓', failed: '✗' } as const satisfies Re
 >;
 
 /**
- * Tells what an execution does until it ends; the last state is what it ended with. Rejects with the
- * signal's reason when that is aborted: the execution goes on without us.
+ * Tells what an execution does until it ends, and within its long states how far their tasks are; the last state is
+ * what it ended with. Rejects with the signal's reason when that is aborted: the execution goes on without us.
  */
 export async function followExecution(
-  { executions, clock }: Pick<OperatorDeps, 'executions' | 'clock'>,
+  { executions, clock, objects }: Pick<OperatorDeps, 'executions' | 'clock' | 'objects'>,
   executionArn: string,
-  { out, signal }: { out: Output; signal: AbortSignal },
+  { source, out, signal }: { source: string; out: Output; signal: AbortSignal },
 ): Promise<ExecutionState> {
   const began = clock.now().getTime();
   const progress = new ExecutionProgress();
+  const reader = new ProgressReader({ objects, clock }, source, runIdOfExecution(executionArn));
   let seen = 0;
   const tell = async () => {
     for (const event of await executions.transitions(executionArn, seen)) {
@@ -31,6 +37,10 @@ export async function followExecution(
         const seconds = Math.max(0, (event.time.getTime() - began) / 1000);
         out.note(`${displaySeconds(seconds).padStart(12)}  ${MARKS[mark]} ${text}`);
       }
+    }
+    for (const text of await reader.lines(progress.open())) {
+      const seconds = Math.max(0, (clock.now().getTime() - began) / 1000);
+      out.note(`${displaySeconds(seconds).padStart(12)}    ${text}`);
     }
   };
   for (

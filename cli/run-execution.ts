@@ -70,7 +70,11 @@ export async function runExecution<Summary>(
   }
   out.note(`started: ${what}, run ${name}`);
   if (link !== undefined) out.note(link);
-  const state = await followExecution(deps, executionArn, { out, signal }).catch((error) => {
+  const state = await followExecution(deps, executionArn, {
+    source: request.source,
+    out,
+    signal,
+  }).catch((error) => {
     if (signal.aborted) out.note(`no longer followed; the run goes on: ${link ?? name}`);
     throw error;
   });

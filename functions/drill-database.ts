@@ -2,7 +2,7 @@ import { DrillDatabaseEvent } from '#contracts/drill.ts';
 import type { Manifest } from '#contracts/manifest.ts';
 import type { PlannedRestore } from '#contracts/restore.ts';
 import { drillStorageGiB } from '#domain/drill/disk-need.ts';
-import { drillSelection } from '#domain/drill/drill-selection.ts';
+import { drillSelection, plannedSelection } from '#domain/drill/drill-selection.ts';
 import { selectEntries } from '#domain/restore/selection.ts';
 import { ObjectMissing } from '#errors';
 import { launchDrill } from '#operations/drill/launch-drill.ts';
@@ -37,13 +37,14 @@ export const drillDatabase: Handle<
       remedy: 'it was deleted after the drill was planned: start the drill again',
     });
   }
-  const selected = await selectedEntries(deps, archive.restore, found.manifest);
+  const restore: PlannedRestore = { ...archive.restore, selection: plannedSelection(plan) };
+  const selected = await selectedEntries(deps, restore, found.manifest);
   const storageGiB = drillStorageGiB(found.manifest, selected);
   const taskArn = await launchDrill(deps, {
     drill,
     plan,
     name: database,
-    subject: { type: 'archive', restore: archive.restore },
+    subject: { type: 'archive', restore },
     begunAt,
     heartbeatSeconds: archive.task.heartbeatSeconds,
     taskToken,

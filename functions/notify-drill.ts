@@ -3,6 +3,7 @@ import {
   type Drill,
   type Drilled,
   type DrilledDatabase,
+  DrillInput,
   type DrillOutcome,
   DrillRecord,
   NotifyDrillEvent,
@@ -10,11 +11,24 @@ import {
 import { displayName } from '#domain/display-text.ts';
 import { drillAlert, unplannedDrillAlert } from '#domain/drill/drill-alert.ts';
 import { drillMetrics } from '#domain/drill/drill-metrics.ts';
-import { drilledSubjects, judgeDatabase, makeDrillRecord } from '#domain/drill/drill-record.ts';
+import {
+  drilledSubjects,
+  judgeDatabase,
+  makeDrillRecord,
+  makeUnplannedRecord,
+} from '#domain/drill/drill-record.ts';
 import { describeFailure } from '#domain/failure-cause.ts';
 import { sourceOfInput } from '#domain/input-source.ts';
 import { backupKey, drillRecordKey, drillsPrefix, parseDrillKey } from '#domain/names.ts';
-import { errorName, InvalidInput, isRetryable, UnknownSource, WriteConflict } from '#errors';
+import {
+  BackupNotFound,
+  BackupNotVerified,
+  errorName,
+  InvalidInput,
+  isRetryable,
+  UnknownSource,
+  WriteConflict,
+} from '#errors';
 import { readDrillReport } from '#operations/drill/drill-reports.ts';
 import { parseRecord } from '#operations/records.ts';
 import { sendAlert } from '#operations/send-alert.ts';
@@ -78,29 +92,64 @@ async function withReports(
   return { ...event, results: [{ drilled }] };
 }
 
+/** A drill of a source that there is, which never got as far as a plan, is one that failed: its record says so. */
 async function tellUnplanned(
-  { input, failure, executionArn }: NotifyDrillEvent,
+  { input, failure, executionArn, startedAt }: NotifyDrillEvent,
   deps: Pick<Deps, Needs>,
 ): Promise<DrillOutcome> {
   const source = sourceOfInput(input);
   const error = failure?.Error ?? '';
   const cause = failure ? describeFailure(failure) : '';
+  const counts = source !== undefined && isOfSource(error, input);
+  const endedAt = deps.clock.now();
+  const unplanned =
+    counts && failure
+      ? makeUnplannedRecord({
+          // What is wrong with it may be the very reason.
+          input: DrillInput.safeParse(input).data ?? scheduledInput(input),
+          source,
+          executionArn,
+          // Executions that began with an older version of the state machine do not tell.
+          startedAt: startedAt ?? endedAt.toISOString(),
+          failure,
+          endedAt,
+        })
+      : undefined;
+  const written = unplanned && (await writeRecord(deps, unplanned));
   const failed = { source: source ?? 'unknown', error, cause, executionArn };
-  await sendAlert(deps, unplannedDrillAlert(failed));
-  if (source !== undefined && isKnown(error, input)) {
-    recordMetrics(deps, { source }, { DrillFailed: 1 });
-  }
-  return { status: 'FAILED', error, cause, recordKey: null };
+  const notes = written && written.recordKey === null ? written.record.drill.notes : [];
+  await sendAlert(deps, unplannedDrillAlert(failed, notes));
+  if (counts) recordMetrics(deps, { source }, { DrillFailed: 1 });
+  return { status: 'FAILED', error, cause, recordKey: written?.recordKey ?? null };
 }
 
+const NOT_THERE: ReadonlySet<string> = new Set([
+  BackupNotFound.errorName,
+  BackupNotVerified.errorName,
+]);
+
 /**
- * Whether the plans have the source, as far as the failure says: a name that somebody mistyped must not get metrics
- * of its own. An input is refused before the plan is looked for, and what is wrong then is the request.
+ * Whether the failure says anything of the source, as far as it can be told: a name that somebody mistyped must not get
+ * metrics and records of its own. An input is refused before the plan is looked for, and what is wrong then is the
+ * request; so it is where a person named a database or a backup that is not there.
  */
-function isKnown(error: string, input: unknown): boolean {
+function isOfSource(error: string, input: unknown): boolean {
   if (error === UnknownSource.errorName) return false;
+  const { trigger, database, backup } = (input ?? {}) as Readonly<Record<string, unknown>>;
+  if (trigger === 'schedule') return true;
+  if (error === InvalidInput.errorName) return false;
+  const isNamed = database !== undefined || !isChosen(backup);
+  return !(NOT_THERE.has(error) && isNamed);
+}
+
+/** By the drill itself, not by name. */
+function isChosen(backup: unknown): boolean {
+  return backup === undefined || backup === 'latest' || backup === 'random';
+}
+
+function scheduledInput(input: unknown): Pick<DrillInput, 'trigger'> {
   const { trigger } = (input ?? {}) as { trigger?: unknown };
-  return error !== InvalidInput.errorName || trigger === 'schedule';
+  return { trigger: trigger === 'schedule' ? 'schedule' : 'manual' };
 }
 
 /**

@@ -2,16 +2,18 @@ import * as z from 'zod';
 import {
   type ArchiveDrill,
   type Drill,
+  type DrillRecord,
   type MissingDrill,
   PlanDrillEvent,
   type PlannedDrillState,
 } from '#contracts/drill.ts';
 import { SourceExtent } from '#contracts/source-extent.ts';
-import type { SourcePlan } from '#contracts/source-plan.ts';
+import type { DrillKind, SourcePlan } from '#contracts/source-plan.ts';
 import { takeInventory } from '#domain/backup-inventory.ts';
 import { type ChosenArchive, chooseArchives, type DrillChoices } from '#domain/drill/choose.ts';
 import { kindOfDrill, parseDrillInput } from '#domain/drill/drill-input.ts';
 import { possibleDrillKinds } from '#domain/drill/drill-kinds.ts';
+import { drillTargets } from '#domain/drill/drill-targets.ts';
 import { planArchiveDrill } from '#domain/drill/plan-archive-drill.ts';
 import { backupKey, makeBackupId, sourceExtentKey, sourcePrefix } from '#domain/names.ts';
 import { BackupNotFound, errorName, isRetryable, ObjectMissing } from '#errors';
@@ -35,10 +37,10 @@ type Needs = 'clock' | 'log' | 'objects' | 'plans' | 'servers';
 const PAST_DRILLS = 12;
 
 /**
- * All that a drill plans is the state's data, which ends at 262,144 bytes: with so many and 100 archives there is
- * room left. Beyond that no state could catch it, and nobody would be told. One missing database fails the drill as well.
+ * All that a drill plans is the state's data, which ends at 262,144 bytes: with so many and 100 archives that fail,
+ * each for a long reason, there is room left. Beyond that no state could catch it, and nobody would be told. One missing database fails the drill as well.
  */
-const MISSING_TOLD = 100;
+const MISSING_TOLD = 50;
 /** The notes go with each archive. */
 const MISSING_NOTED = 10;
 
@@ -56,7 +58,6 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
   const { source } = input;
   const { plan, version } = await deps.plans.load(source);
   const past = await pastDrills(deps, source, PAST_DRILLS);
-  const { rtoMinutes, rpoMinutes } = plan.drill.targets;
   const drill: Omit<Drill, 'notes'> = {
     drillId: makeBackupId(new Date(startedAt), executionArn),
     source,
@@ -65,8 +66,8 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
     startedAt,
     trigger: input.trigger,
     reason: input.reason ?? null,
-    kind: kindOfDrill(input, possibleDrillKinds(plan), past[0]?.drill.kind),
-    targets: { rtoSeconds: rtoMinutes * 60, rpoSeconds: rpoMinutes * 60 },
+    kind: kindOfDrill(input, possibleDrillKinds(plan), lastKind(past)),
+    targets: drillTargets(plan),
   };
   // Of archives as many at a time as are dumped at a time; each has a task of its own.
   const state = { archives: [], missing: [], concurrency: plan.dump.concurrency, server: null };
@@ -105,6 +106,11 @@ export const planDrill: Handle<PlanDrillEvent, PlannedDrillState, Needs> = async
   const whole: Drill = { ...drill, notes, ...(choices.isPart ? { part: true } : {}) };
   return { ...state, drill: whole, archives, missing };
 };
+
+/** Of one that was never planned nobody knows what it would have been. */
+function lastKind(past: readonly DrillRecord[]): DrillKind | undefined {
+  return past.find(({ drill }) => !drill.unplanned)?.drill.kind;
+}
 
 /** What is asked of the extent here; the rest may be of another version. */
 const LastRun = z.object({ databases: SourceExtent.shape.databases });

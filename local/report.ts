@@ -6,6 +6,15 @@ import { RunSummary } from '#contracts/run-summary.ts';
 import { Verification } from '#contracts/verification.ts';
 import { displayName, displaySeconds, displayText } from '#domain/display-text.ts';
 import { backupKey, drillRecordKey, makeBackupId, runSummaryKey } from '#domain/names.ts';
+import {
+  ageless,
+  allFindings,
+  anyUncompared,
+  failedBeforeItBegan,
+  partWords,
+  timeless,
+  timeWords,
+} from '#domain/report/drill-outcome.ts';
 import type { SnsMessage } from './control-plane/sns.ts';
 import type { ExecutionView } from './control-plane/step-functions.ts';
 import { LOCAL } from './stack.ts';
@@ -186,20 +195,38 @@ export function describeRun(report: RunReport): string[] {
 
 function describeDrill(record: DrillRecord | null): string[] {
   if (!record) return [];
-  const { databases, drill, status, rtoSeconds, rpoSeconds } = record;
-  const against = (seconds: number | null, targetSeconds: number) =>
-    `${seconds === null ? 'not measured' : displaySeconds(seconds)} of ${displaySeconds(targetSeconds)}`;
+  const { databases, drill, status, error, cause, rtoSeconds, rpoSeconds } = record;
+  if (failedBeforeItBegan(record)) {
+    return [
+      `  drill      FAILED before it began: ${displayText(`${error}: ${cause ?? ''}`, TEXT_CHARACTERS)}`,
+    ];
+  }
+  const against = (seconds: number | null, targetSeconds: number | null, unmeasured: string) =>
+    `${seconds === null ? unmeasured : displaySeconds(seconds)}${targetSeconds === null ? ', no target' : ` of ${displaySeconds(targetSeconds)}`}`;
   const names = databases.map(({ database }) => displayName(database)).join(', ');
+  const noAge = ageless(record);
+  const left = partWords(record);
+  const word = status === 'PASSED' && left !== null ? `PASSED in part (${left})` : status;
+  const further = [
+    ['RTO', timeless(record) ?? timeWords(record)],
+    ['RPO', noAge?.why ?? null],
+    ['data', anyUncompared(record)],
+  ] as const;
   return [
-    `  drill      ${status}: ${names}; RTO ${against(rtoSeconds, drill.targets.rtoSeconds)}, RPO ${against(rpoSeconds, drill.targets.rpoSeconds)}`,
-    ...databases.flatMap(({ database, findings }) =>
-      findings.map(
-        ({ class: kind, check, subject, message, advice }) =>
-          `               ${kind}: ${displayName(database)}${subject === null ? '' : ` ${displayText(subject, 100)}`}: ${check}: ${displayText(`${message}. ${advice}`, 400)}`,
-      ),
+    `  drill      ${word}: ${names}; RTO ${against(rtoSeconds, drill.targets.rtoSeconds, 'not measured')}, RPO ${against(rpoSeconds, drill.targets.rpoSeconds, noAge?.word.toUpperCase() ?? 'not measured')}`,
+    ...further.flatMap(([name, words]) =>
+      words === null ? [] : [`               ${name}: ${displayText(words, TEXT_CHARACTERS)}`],
     ),
+    ...allFindings(record).map(
+      ({ database, finding: { class: kind, check, subject, message, advice } }) =>
+        `               ${kind}: ${database === null ? 'all together' : displayName(database)}${subject === null ? '' : ` ${displayText(subject, 100)}`}: ${check}: ${displayText(`${message}. ${advice}`, TEXT_CHARACTERS)}`,
+    ),
+    ...drill.notes.map((note) => `               note: ${displayText(note, TEXT_CHARACTERS)}`),
   ];
 }
+
+/** Of a cause, in a line. */
+const TEXT_CHARACTERS = 400;
 
 const TABLES_SHOWN = 8;
 

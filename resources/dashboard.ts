@@ -1,5 +1,6 @@
 import { METRIC_NAMESPACE, type MetricName } from '#contracts/metrics.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
+import { drillTargets } from '#domain/drill/drill-targets.ts';
 import { type AlarmContext, alarmLogicalId, deployedAlarms, metricDimensions } from './alarms.ts';
 
 /**
@@ -84,9 +85,9 @@ function rows(plans: readonly SourcePlan[], context: DashboardContext): Widget[]
     chunks(metrics, SERIES_A_WIDGET).map((some) =>
       metricWidget(title, some, { view: 'timeSeries', stacked: false, ...more }),
     );
-  const targets = (pick: (plan: SourcePlan) => number, unit: string) => ({
+  const targets = (pick: (plan: SourcePlan) => number | null, unit: string) => ({
     annotations: {
-      horizontal: [...new Set(plans.map(pick))].map((value) => ({
+      horizontal: [...new Set(plans.flatMap((plan) => pick(plan) ?? []))].map((value) => ({
         label: `target ${value / unitSeconds(unit)} ${unit}`,
         value,
       })),
@@ -136,14 +137,14 @@ function rows(plans: readonly SourcePlan[], context: DashboardContext): Widget[]
         'Time to bring the data back, in drills (RTO)',
         each('DrillRto', 'Maximum', DAY_SECONDS),
         {
-          ...targets(({ drill }) => drill.targets.rtoMinutes * 60, 'min'),
+          ...targets((plan) => drillTargets(plan).rtoSeconds, 'min'),
         },
       ),
       ...graph(
         'Age of the newest data, in drills (RPO)',
         each('DrillRpo', 'Maximum', DAY_SECONDS),
         {
-          ...targets(({ drill }) => drill.targets.rpoMinutes * 60, 'min'),
+          ...targets((plan) => drillTargets(plan).rpoSeconds, 'min'),
         },
       ),
       ...graph('Since the last drill that passed', each('DrillAge', 'Maximum', HOUR_SECONDS)),

@@ -10,6 +10,8 @@ import { logicalName } from './roles.ts';
 /** A run's task tokens are worthless after at most a week; the rest is for looking things up. */
 const JOBS_EXPIRE_DAYS = 30;
 const REQUESTS_EXPIRE_DAYS = 7;
+/** Of use only while somebody follows the execution. */
+const PROGRESS_EXPIRES_DAYS = 1;
 
 /**
  * The bucket's lifecycle. Retention deletes by its own rules long before; expiry is the last resort
@@ -42,6 +44,14 @@ export function lifecycleRules(lifecycle: Deployment['lifecycle']) {
     ...expire('expire-alerts', 'alerts/', expireAfterDays),
     ...expire('expire-jobs', 'jobs/', JOBS_EXPIRE_DAYS),
     ...expire('expire-requests', 'requests/', REQUESTS_EXPIRE_DAYS),
+    // A task that works for a day writes thousands of versions of one small object.
+    {
+      Id: 'expire-progress',
+      Status: 'Enabled',
+      Prefix: 'progress/',
+      ExpirationInDays: PROGRESS_EXPIRES_DAYS,
+      NoncurrentVersionExpiration: { NoncurrentDays: PROGRESS_EXPIRES_DAYS },
+    },
     {
       Id: 'old-versions-and-incomplete-uploads',
       Status: 'Enabled',

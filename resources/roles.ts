@@ -289,7 +289,7 @@ const functions: Record<string, (context: RoleContext) => Statement[]> = {
   'apply-retention': (context) => [
     readPlans(context),
     ...objects({
-      read: ['backups/*', 'jobs/*'],
+      read: ['backups/*', 'jobs/*', 'drills/*/drill.json'],
       write: ['runs/*'],
       remove: ['backups/*', 'jobs/*'],
     }),
@@ -428,6 +428,9 @@ const lookAround = (context: RoleContext): Statement[] => [
 /** What may be restored: our backups, and archives that somebody put there for it. */
 const ARCHIVES = ['backups/*', 'imports/*'];
 
+/** How far a task is, for whoever looks on: nothing is decided by it. */
+const PROGRESS = 'progress/*.json';
+
 /** Who waits for an archive from Glacier is told, and then waits no more. */
 const resumeRestores: Statement[] = [
   ...objects({ read: [...ARCHIVES, 'restores/*'], remove: ['restores/waiting/*'] }),
@@ -497,9 +500,12 @@ export function roles(context: RoleContext): Record<string, unknown> {
   resources['DumpTaskRole'] = role('ecs-tasks.amazonaws.com', [
     ...objects({
       read: ['jobs/*', 'backups/*'],
-      write: ['archive.dump', 'toc.dump', 'globals.sql', 'manifest.json'].map(
-        (file) => `backups/*/${file}`,
-      ),
+      write: [
+        ...['archive.dump', 'toc.dump', 'globals.sql', 'manifest.json'].map(
+          (file) => `backups/*/${file}`,
+        ),
+        PROGRESS,
+      ],
       tag: ['backups/*'],
     }),
     allow(['s3:AbortMultipartUpload'], inBucket('backups/*')),
@@ -510,14 +516,14 @@ export function roles(context: RoleContext): Record<string, unknown> {
   resources['RestoreTaskRole'] = role('ecs-tasks.amazonaws.com', [
     ...objects({
       read: [...ARCHIVES, 'restores/*'],
-      write: ['restores/*/report.json', 'restores/*/clean-up.json'],
+      write: ['restores/*/report.json', 'restores/*/clean-up.json', PROGRESS],
     }),
     ...connect(context, 'restore'),
     answerTasks('Success', 'Failure', 'Heartbeat'),
   ]);
   // It has a server of its own: no secret of a source, and of the bucket only what a drill reads.
   resources['DrillTaskRole'] = role('ecs-tasks.amazonaws.com', [
-    ...objects({ read: ['backups/*', 'drills/*'], write: ['drills/*/report.json'] }),
+    ...objects({ read: ['backups/*', 'drills/*'], write: ['drills/*/report.json', PROGRESS] }),
     ...readDrillLogins,
     answerTasks('Success', 'Failure', 'Heartbeat'),
   ]);

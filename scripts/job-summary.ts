@@ -17,6 +17,17 @@ import {
   displayText,
 } from '#domain/display-text.ts';
 import { nextStep } from '#domain/next-steps.ts';
+import {
+  ageless,
+  allFindings,
+  failedBeforeItBegan,
+  kindWords,
+  outcomeWord,
+  partWords,
+  timeless,
+  timeWords,
+  uncomparedWords,
+} from '#domain/report/drill-outcome.ts';
 
 /** GitHub takes 1 MiB a step. The longest row has 1,000 characters, each at most 9 bytes once written as a number. */
 const LISTED = 50;
@@ -135,57 +146,88 @@ function databaseRow(result: DatabaseResult): string[] {
 }
 
 function describeDrill(execution: FollowedExecution, record: DrillRecord): string {
-  const { drill, databases, rtoSeconds, rpoSeconds } = record;
-  const passed = record.status === 'PASSED' && execution.status === 'SUCCEEDED';
+  const { drill, databases } = record;
+  const word = execution.status === 'SUCCEEDED' ? outcomeWord(record) : 'failed';
   const { targets } = drill;
+  const left = partWords(record);
+  const noAge = ageless(record);
+  const all = timeWords(record);
+  const when = failedBeforeItBegan(record) ? ' before it began' : '';
   return page([
-    heading(passed, `Drill of ${literal(drill.source)}: ${passed ? 'passed' : 'FAILED'}`),
+    heading(
+      word === 'passed in part' ? 'in part' : word === 'passed',
+      `Drill of ${literal(drill.source)}: ${word === 'failed' ? `FAILED${when}` : word}`,
+    ),
     facts([
       ...factsOf(execution),
       ['Took', seconds(record.durationSeconds)],
       ['Reason', drill.reason === null ? undefined : literal(drill.reason)],
-      ['Rehearsed', literal(drill.kind)],
-      ['Time to bring it back (RTO)', againstTarget(rtoSeconds, targets.rtoSeconds)],
-      ['Age of the newest data (RPO)', againstTarget(rpoSeconds, targets.rpoSeconds)],
+      ['Rehearsed', literal(kindWords(record))],
+      [
+        'Does not count for the source',
+        word === 'failed' || left === null ? undefined : literal(left),
+      ],
+      [
+        'Time to bring it back (RTO)',
+        withNote(againstTarget(record.rtoSeconds, targets.rtoSeconds), all) ??
+          unmeasured('not measured', timeless(record), targets.rtoSeconds),
+      ],
+      [
+        'Age of the newest data (RPO)',
+        againstTarget(record.rpoSeconds, targets.rpoSeconds) ??
+          unmeasured(
+            noAge ? noAge.word.toUpperCase() : 'not measured',
+            noAge?.why ?? null,
+            targets.rpoSeconds,
+          ),
+      ],
     ]),
-    execution.error && describeError(execution.error),
+    execution.error ? describeError(execution.error) : describeFailure(record),
     table(
       'Databases',
       ['Database', 'State', 'Backup', 'RTO', 'RPO', 'Size', 'Tables', 'Rows', 'Cause'],
       databases.toSorted((a, b) => (a.status < b.status ? -1 : 1)),
-      drilledRow,
+      (result) => drilledRow(result, noAge?.word.toUpperCase() ?? ''),
     ),
     table(
       'Findings',
       ['Database', 'Kind', 'Check', 'About', 'What was found', 'What to do'],
-      databases.flatMap(({ database, findings }) =>
-        findings.map((finding) => ({ database, finding })),
-      ),
+      allFindings(record),
       findingRow,
     ),
     table('Notes', ['Note'], drill.notes, (note) => [literal(note)]),
   ]);
 }
 
-function drilledRow(result: DatabaseDrill): string[] {
-  const { database, status, backupId, report, rpoSeconds, error, cause } = result;
+/** Of one that no database explains, as there is none. */
+function describeFailure({ databases, error, cause }: DrillRecord): string | undefined {
+  if (databases.length > 0 || error === null) return undefined;
+  return describeError({ name: error, message: cause ?? '', remedy: nextStep(error) });
+}
+
+function drilledRow(result: DatabaseDrill, noAge: string): string[] {
+  const { database, status, backupId, report, rpoSeconds, findings, error, cause } = result;
+  const isAgeless = rpoSeconds === null && findings.some(({ check }) => check === 'rpo');
+  const uncompared = uncomparedWords(result);
   return [
     name(database),
     error === null ? status : `${status}: ${literal(error)}`,
     backupId === null ? '' : literal(backupId),
-    report ? seconds(report.rtoSeconds) : '',
-    rpoSeconds === null ? '' : seconds(rpoSeconds),
+    report?.rtoSeconds == null ? '' : seconds(report.rtoSeconds),
+    rpoSeconds === null ? (isAgeless ? noAge : '') : seconds(rpoSeconds),
     report ? displayBytes(report.sizeBytes) : '',
     report ? displayCount(report.tables) : '',
-    report ? displayCount(report.rows) : '',
+    report
+      ? [displayCount(report.rows), ...(uncompared === null ? [] : [uncompared])].join('; ')
+      : '',
     cause === null ? '' : literal(cause),
   ];
 }
 
-function findingRow(found: { database: string; finding: DrillFinding }): string[] {
+function findingRow(found: { database: string | null; finding: DrillFinding }): string[] {
   const { class: kind, check, subject, message, advice } = found.finding;
   return [
-    name(found.database),
+    found.database === null ? 'all together' : name(found.database),
     kind,
     check,
     subject === null ? '' : literal(subject),
@@ -194,10 +236,21 @@ function findingRow(found: { database: string; finding: DrillFinding }): string[
   ];
 }
 
-function againstTarget(measured: number | null, target: number): string {
-  if (measured === null) return `not measured; target ${seconds(target)}`;
+/** Undefined: nothing was measured. */
+function againstTarget(measured: number | null, target: number | null): string | undefined {
+  if (measured === null) return undefined;
+  if (target === null) return `${seconds(measured)}; no target`;
   const verdict = measured > target ? 'MISSED' : 'met';
   return `${seconds(measured)}; target ${seconds(target)} ${verdict}`;
+}
+
+function withNote(text: string | undefined, note: string | null): string | undefined {
+  return text === undefined || note === null ? text : `${text} (${note})`;
+}
+
+function unmeasured(word: string, why: string | null, target: number | null): string {
+  const aim = target === null ? 'no target' : `target ${seconds(target)}`;
+  return why === null ? `${word}; ${aim}` : `${word}; ${aim}: ${literal(why)}`;
 }
 
 type Fact = readonly [title: string, value: string | undefined];
@@ -220,8 +273,11 @@ function describeError({ name: error, message, remedy }: z.infer<typeof CommandE
   ].join('\n\n');
 }
 
-function heading(good: boolean, title: string): string {
-  return `## ${good ? '✅' : '❌'} ${title}`;
+const MARKS = { good: '✅', 'in part': '⚠️', bad: '❌' } as const;
+
+function heading(outcome: boolean | keyof typeof MARKS, title: string): string {
+  const mark = typeof outcome === 'boolean' ? (outcome ? 'good' : 'bad') : outcome;
+  return `## ${MARKS[mark]} ${title}`;
 }
 
 function facts(rows: readonly Fact[]): string {

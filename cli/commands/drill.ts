@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
 import { DrillRecord } from '#contracts/drill.ts';
 import { DrillKind } from '#contracts/source-plan.ts';
-import { drillAlert } from '#domain/drill/drill-alert.ts';
 import { parseDrillInput } from '#domain/drill/drill-input.ts';
 import { drillRecordKey } from '#domain/names.ts';
 import { DeploymentNotFound } from '#errors';
 import { parseRecord } from '#operations/records.ts';
 import { addExamples, type CliContext } from '../context.ts';
+import { drillText } from '../drill-text.ts';
 import { runExecution } from '../run-execution.ts';
 
 interface DrillOptions {
@@ -68,7 +68,7 @@ export function register(program: Command, context: CliContext): void {
         const found = await deps.objects.get(key);
         return found && parseRecord(DrillRecord, found.body, key);
       },
-      describe: (result) => drillAlert(result, deps.objects.bucket).text,
+      describe: (result) => drillText(result, deps.objects.bucket),
     });
   }
 }

@@ -1,14 +1,22 @@
 import type { Command } from 'commander';
 import { DrillRecord } from '#contracts/drill.ts';
-import { displayName, displaySeconds } from '#domain/display-text.ts';
+import { displayName, displaySeconds, displayText } from '#domain/display-text.ts';
 import { displayUtc, relativeTime } from '#domain/display-time.ts';
-import { drillAlert } from '#domain/drill/drill-alert.ts';
 import { failsDrill } from '#domain/drill/findings.ts';
 import { drillRecordKey, parseBackupId } from '#domain/names.ts';
+import {
+  ageless,
+  allFindings,
+  failedBeforeItBegan,
+  kindWords,
+  outcomeWord,
+  partWords,
+} from '#domain/report/drill-outcome.ts';
 import { InvalidInput, ObjectMissing } from '#errors';
 import { pastDrills } from '#operations/past-drills.ts';
 import { parseRecord } from '#operations/records.ts';
 import { addExamples, type CliContext, parseCount } from '../context.ts';
+import { drillText } from '../drill-text.ts';
 import { formatTable, type Output } from '../output.ts';
 
 interface DrillsOptions {
@@ -55,7 +63,7 @@ export function register(program: Command, context: CliContext): void {
         });
       }
       const record = parseRecord(DrillRecord, found.body, key);
-      out.result(record, () => drillAlert(record, deps.objects.bucket).text.trimEnd().split('\n'));
+      out.result(record, () => drillText(record, deps.objects.bucket).trimEnd().split('\n'));
       return;
     }
     // What cannot be read is told where the command's other notes go.
@@ -82,32 +90,47 @@ function drillLines(records: readonly DrillRecord[], now: Date, out: Output): st
         align: 'right',
         cell: ({ drill }) => relativeTime(new Date(drill.startedAt), now),
       },
-      { title: 'KIND', cell: ({ drill }) => drill.kind },
+      { title: 'KIND', cell: kindWords },
       {
         title: 'STATUS',
-        cell: ({ status }) => status,
-        paint:
-          ({ status }) =>
-          (colors) =>
-            status === 'PASSED' ? colors.green : colors.red,
+        cell: (record) => outcomeWord(record).toUpperCase(),
+        paint: (record) => (colors) => colors[TONES[outcomeWord(record)]],
       },
       { title: 'RTO', align: 'right', cell: (it) => against(it.rtoSeconds) },
-      { title: 'RPO', align: 'right', cell: (it) => against(it.rpoSeconds) },
+      {
+        title: 'RPO',
+        align: 'right',
+        cell: (it) => ageless(it)?.word.toUpperCase() ?? against(it.rpoSeconds),
+      },
       {
         title: 'DATABASES',
-        cell: ({ databases }) => databases.map(({ database }) => displayName(database)).join(', '),
+        cell: databasesCell,
       },
       {
         title: 'FINDINGS',
         align: 'right',
-        cell: ({ databases }) =>
-          String(databases.flatMap(({ findings }) => findings.filter(failsDrill)).length),
+        cell: (record) =>
+          String(allFindings(record).filter(({ finding }) => failsDrill(finding)).length),
       },
     ],
     records,
     out.colors,
   );
 }
+
+const TONES = { passed: 'green', 'passed in part': 'yellow', failed: 'red' } as const;
+
+/** One that did not begin has no database: why it did not stands in their place. */
+function databasesCell(record: DrillRecord): string {
+  if (failedBeforeItBegan(record)) {
+    return `none: failed before it began: ${displayText(record.error ?? '', ERROR_CHARACTERS)}`;
+  }
+  const names = record.databases.map(({ database }) => displayName(database)).join(', ');
+  const left = partWords(record);
+  return left === null ? names : `${names} (${left})`;
+}
+
+const ERROR_CHARACTERS = 80;
 
 function against(seconds: number | null): string {
   return seconds === null ? '-' : displaySeconds(seconds);

@@ -34,6 +34,8 @@ export interface DatabasesOptions {
   readonly caFile: string;
   readonly iamToken?: IamToken;
   readonly connectSeconds?: number;
+  /** `-c name=value …`, over what a database or a role is set to. Of servers without a pooler alone, which refuses them. */
+  readonly startupOptions?: string;
 }
 
 interface Login {
@@ -44,7 +46,7 @@ interface Login {
 /** PostgreSQL sessions by node-postgres, and the environment of libpq programs. */
 export function makeDatabases(options: DatabasesOptions): Databases {
   const { secrets, region, caFile, iamToken = signToken } = options;
-  const { connectSeconds = CONNECT_SECONDS } = options;
+  const { connectSeconds = CONNECT_SECONDS, startupOptions } = options;
   const certificates = new Map<string, Promise<string>>();
 
   async function login(connection: Connection, refresh: boolean): Promise<Login> {
@@ -102,6 +104,7 @@ export function makeDatabases(options: DatabasesOptions): Databases {
       database,
       ssl: await tlsOptions(connection),
       application_name: APPLICATION_NAME,
+      ...(startupOptions === undefined ? {} : { options: startupOptions }),
       connectionTimeoutMillis: connectSeconds * 1000,
       ...(unlimited ? {} : { query_timeout: ANSWER_SECONDS * 1000 }),
       keepAlive: true,

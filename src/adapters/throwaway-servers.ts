@@ -48,6 +48,19 @@ const INITDB_SECONDS = 120;
 const START_SECONDS = 60;
 /** A checkpoint of all that was loaded, to a disk that may be slow. */
 const SHUTDOWN_SECONDS = 600;
+/**
+ * A database brings along what it was set to: a library that this server does not have would let nobody in, and a
+ * role of the application's may not check anything.
+ */
+const STARTUP_OPTIONS = [
+  'session_preload_libraries=',
+  'local_preload_libraries=',
+  'default_transaction_read_only=off',
+  'lock_timeout=0',
+  'role=none',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ');
 const IMMEDIATE_SECONDS = 5;
 /** Between a session that breaks and the end of the server that broke it. */
 const FAILURE_SECONDS = 3;
@@ -167,6 +180,7 @@ class Server implements ThrowawayServer {
     this.databases = makeDatabases({
       region: '',
       caFile: '',
+      startupOptions: STARTUP_OPTIONS,
       // No other password is known here: nothing that a drill does can ask Secrets Manager for one.
       secrets: { credentials: async () => ({ username: USER, password: this.#password }) },
     });

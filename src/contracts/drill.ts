@@ -259,6 +259,12 @@ export const DrillReport = z.strictObject({
   checks: DrillChecks,
   phases: z.array(z.strictObject({ phase: DrillPhase, seconds: z.number().min(0) })),
   tables: z.int().min(0),
+  rowsCompared: z
+    .literal(false)
+    .optional()
+    .describe(
+      'the backup was verified by its structure alone, which counts no rows; absent: they were',
+    ),
   rows: z.int().min(0).describe("counted; of a server that RDS restored, the planner's estimate"),
   sizeBytes: z.int().min(0).describe('of the database that was restored'),
   /** From here on the time counts; absent from reports of older versions. */
@@ -364,7 +370,9 @@ export const DrillRecord = z.strictObject({
   findings: z
     .array(DrillFinding)
     .optional()
-    .describe('of all databases together, such as an RTO that none of them alone missed; absent: none'),
+    .describe(
+      'of all databases together, such as an RTO that none of them alone missed; absent: none',
+    ),
   /** Of a server's drill: what it was made of, and what became of it. */
   server: z
     .strictObject({

@@ -55,6 +55,10 @@ export const Manifest = z.strictObject({
       .describe('WAL position at the start; null where the server hides it'),
     snapshotId: z.string().describe('exported snapshot that pg_dump used'),
     encoding: z.string(),
+    extensions: z
+      .array(z.strictObject({ name: z.string(), version: z.string() }))
+      .optional()
+      .describe('of the database, as the dump saw them; absent in manifests of older versions'),
   }),
   client: z.strictObject({ major: z.int(), version: z.string() }),
   options: z.strictObject({

@@ -37,7 +37,7 @@ export const METRICS = {
   /** 1 structure, 2 full. */
   VerificationLevel: 'None',
   RunDuration: 'Seconds',
-  /** Databases and snapshots of a run that have no verified backup. */
+  /** Databases and snapshots of a run that have no verified backup; no value where a run of a part of the source has 0. */
   FailedBackups: 'Count',
   RestoreDuration: 'Seconds',
   DrillRto: 'Seconds',

@@ -287,7 +287,13 @@ export const DrillRules = z.strictObject({
   targets: z
     .strictObject({
       rtoMinutes: z.int().min(1).default(240).describe('until the data are back'),
-      rpoMinutes: z.int().min(1).default(1440).describe('age of the newest data that come back'),
+      rpoMinutes: z
+        .int()
+        .min(1)
+        .optional()
+        .describe(
+          'age of the newest data that come back; default: as old as the newest backup may be, and a day at least',
+        ),
     })
     .prefault({}),
   checks: z

@@ -27,6 +27,11 @@ export class ExecutionProgress {
   readonly #steps = new Map<string, 'begun' | 'done'>();
   readonly #failures = new Set<string>();
 
+  /** Steps that go on, by label: the state's name, of a Map's item `state (database)`. */
+  open(): ReadonlySet<string> {
+    return new Set([...this.#steps].flatMap(([label, step]) => (step === 'begun' ? [label] : [])));
+  }
+
   /** The lines of an event, often none. */
   next(event: ProgressEvent): ProgressLine[] {
     const lines: ProgressLine[] = [];
@@ -39,6 +44,8 @@ export class ExecutionProgress {
     const isNew = failed !== undefined && !this.#failures.has(failed);
     if (isNew) {
       this.#failures.add(failed);
+      // Also where it is carried on without the database that it is of.
+      this.#failures.add(` ${failure}`);
       lines.push({ mark: 'failed', text: `${label}: ${failure}` });
     }
     if (event.stateType !== 'Task') return lines;

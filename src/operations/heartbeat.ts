@@ -3,6 +3,7 @@ import { DrillRecord } from '#contracts/drill.ts';
 import type { MetricValues } from '#contracts/metrics.ts';
 import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import type { Inventory } from '#domain/backup-inventory.ts';
+import { countsForSource } from '#domain/drill/whole-drill.ts';
 import { backupAges, snapshotQuotaPercent, storedBytes } from '#domain/monitoring/heartbeat.ts';
 import { planSchedules } from '#domain/monitoring/plan-schedules.ts';
 import { drillsPrefix, parseBackupId, parseDrillRecordKey } from '#domain/names.ts';
@@ -94,6 +95,13 @@ const DrillOutcome = z.object({
   status: DrillRecord.shape.status,
   endedAt: DrillRecord.shape.endedAt,
   drill: z.object({ part: z.literal(true).optional() }).optional(),
+  databases: z
+    .array(
+      z.object({
+        report: z.object({ tablesLeftOut: z.number().optional() }).nullable().optional(),
+      }),
+    )
+    .optional(),
 });
 
 /** When the last drill of the whole source that passed ended; undefined: none did, of the last ones. */
@@ -111,7 +119,7 @@ async function lastDrillPassedAt(
   for (const { key } of drills.slice(0, MOST_DRILLS_READ)) {
     const found = await objects.get(key);
     const outcome = found && DrillOutcome.safeParse(parseJson(found.body)).data;
-    if (outcome?.status === 'PASSED' && !outcome.drill?.part) return new Date(outcome.endedAt);
+    if (outcome && countsForSource(outcome)) return new Date(outcome.endedAt);
   }
   return undefined;
 }

@@ -8,6 +8,7 @@ import {
   takeInventory,
 } from '#domain/backup-inventory.ts';
 import { displayName } from '#domain/display-text.ts';
+import { drilledAtOf, drilledSnapshots, lastDrilledArchives } from '#domain/drill/last-drilled.ts';
 import { backupKey, parseSnapshotId, sourcePrefix } from '#domain/names.ts';
 import {
   guardRetention,
@@ -22,9 +23,10 @@ import {
   SnapshotQuotaReached,
 } from '#errors';
 import type { Deps, OwnSnapshot } from '#runtime/ports.ts';
+import { pastDrills } from './past-drills.ts';
 import { loadJob } from './records.ts';
 
-type Needs = Pick<Deps, 'clock' | 'objects' | 'snapshots' | 'workflow'>;
+type Needs = Pick<Deps, 'clock' | 'log' | 'objects' | 'snapshots' | 'workflow'>;
 
 /** What is to be deleted, and the record that says why. Nothing has been deleted yet. */
 export interface SourceRetention {
@@ -60,6 +62,9 @@ export async function planSourceRetention(
     }
   };
 
+  // Records that cannot be read are passed over: then the marks count, as they do where no record goes back so far.
+  const drills = await pastDrills(deps, run.source, DRILLS_READ);
+  const drilled = lastDrilledArchives(drills);
   const databases: RetentionPlanRecord['databases'] = [];
   const going: InventoryBackup[] = [];
   for (const [database, backups] of inventory.databases) {
@@ -67,7 +72,7 @@ export async function planSourceRetention(
     const items: RetentionItem[] = [];
     for (const backup of backups) {
       const running = await isRunning(deps, backup, plan, now);
-      const drilledAt = backup.files.get('drilled.json')?.lastModified;
+      const drilledAt = drilledAtOf(backup, drilled.get(database));
       items.push({ ...backup, id: backup.backupId, running, drilledAt });
     }
     const wanted = planRetention({ items, rules: archives, timezone, now, withheld });
@@ -84,8 +89,11 @@ export async function planSourceRetention(
   const isOurs = ({ snapshotId }: OwnSnapshot) =>
     parseSnapshotId(snapshotId)?.source === run.source;
   const withheld = withholdSnapshots(results);
+  const drilledAt = drilledSnapshots(drills);
   const snapshots = planRetention({
-    items: listed.filter(isOurs).map(snapshotItem),
+    items: listed
+      .filter(isOurs)
+      .map((own) => ({ ...snapshotItem(own), drilledAt: drilledAt.get(own.snapshotId) })),
     rules: snapshotRules,
     timezone,
     now,
@@ -117,6 +125,9 @@ export async function planSourceRetention(
     },
   };
 }
+
+/** Records of drills that are read: five years of monthly ones. */
+const DRILLS_READ = 60;
 
 /**
  * A database whose dump failed in this run keeps all it has: old backups are worth most when new ones

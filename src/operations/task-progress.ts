@@ -15,6 +15,8 @@ export interface ProgressRecord extends Pick<TaskProgress, 'task' | 'database'> 
   readonly runId: string;
   /** Between two records; work that takes less leaves none. */
   readonly everySeconds: number;
+  /** The phase that the state is in when the work is done; undefined: it is done as well. */
+  readonly followedBy?: string;
 }
 
 /** Nobody waits longer for a record that S3 does not take. */
@@ -26,29 +28,30 @@ const LAST_RECORD_MILLISECONDS = 2_000;
  */
 export async function withTaskProgress<Result>(
   deps: Pick<Deps, 'clock' | 'log' | 'objects'>,
-  { source, runId, task, database, everySeconds }: ProgressRecord,
+  { source, runId, task, database, everySeconds, followedBy }: ProgressRecord,
   work: (tell: TellProgress) => Promise<Result>,
 ): Promise<Result> {
   const now = () => deps.clock.now().toISOString();
   const startedAt = now();
-  let latest: TaskProgress | undefined;
-  const tell: TellProgress = ({ phase, subject = null, done, total, unit, bytes }) => {
+  let latest: Omit<TaskProgress, 'updatedAt'> | undefined;
+  let records = 0;
+  const tell: TellProgress = (step) => {
+    const { phase, subject = null, done = null, total = null, unit = null, bytes = null } = step;
     const isSame = latest?.phase === phase && latest.subject === subject;
-    const time = now();
-    latest = {
-      version: 1,
-      task,
-      database,
-      phase,
-      subject,
-      done: done ?? null,
-      total: total ?? null,
-      unit: unit ?? null,
-      bytes: bytes ?? null,
-      startedAt,
-      phaseStartedAt: isSame && latest ? latest.phaseStartedAt : time,
-      updatedAt: time,
-    };
+    const phaseStartedAt = isSame && latest ? latest.phaseStartedAt : now();
+    const counts = { done, total, unit, bytes };
+    latest = { version: 1, task, database, phase, subject, ...counts, startedAt, phaseStartedAt };
+  };
+  const write = async () => {
+    if (latest === undefined) return;
+    try {
+      const record: TaskProgress = { ...latest, updatedAt: now() };
+      const key = taskProgressKey({ source, runId }, database);
+      await deps.objects.put(key, JSON.stringify(record), { contentType: 'application/json' });
+      records += 1;
+    } catch (error) {
+      deps.log.warn(LOG.failed, { while: 'writing the progress', error: errorName(error) });
+    }
   };
   const over = new AbortController();
   const writing = (async () => {
@@ -58,20 +61,27 @@ export async function withTaskProgress<Result>(
       } catch {
         return;
       }
-      try {
-        if (latest === undefined) continue;
-        const body = JSON.stringify({ ...latest, updatedAt: now() } satisfies TaskProgress);
-        const key = taskProgressKey({ source, runId }, database);
-        await deps.objects.put(key, body, { contentType: 'application/json' });
-      } catch (error) {
-        deps.log.warn(LOG.failed, { while: 'writing the progress', error: errorName(error) });
-      }
+      await write();
     }
   })();
+  const atMost = async (writes: Promise<void>) => {
+    const written = new AbortController();
+    const enough = deps.clock.sleep(LAST_RECORD_MILLISECONDS, written.signal).catch(() => {});
+    await Promise.race([writes, enough]);
+    // A clock that goes on would keep the process.
+    written.abort();
+  };
   try {
-    return await work(tell);
+    const result = await work(tell);
+    if (followedBy !== undefined && latest !== undefined) {
+      tell({ phase: followedBy, bytes: latest.bytes });
+      over.abort();
+      await atMost(writing);
+      if (records > 0) await atMost(write());
+    }
+    return result;
   } finally {
     over.abort();
-    await Promise.race([writing, deps.clock.sleep(LAST_RECORD_MILLISECONDS)]);
+    await atMost(writing);
   }
 }

@@ -31,8 +31,8 @@ const variables = {
   HOLDFAST_JOB_KEY: z.string().min(1),
   /** Tasks only: upload buffers, in MiB; see domain/part-size.ts. */
   HOLDFAST_UPLOAD_MEMORY_MIB: z.coerce.number().int().min(24).default(128),
-  /** Tasks only: seconds between two lines of progress in the log. */
-  HOLDFAST_PROGRESS_SECONDS: z.coerce.number().positive().default(30),
+  /** Tasks only: seconds between two lines of progress in the log, and between two records of it in the bucket. */
+  HOLDFAST_PROGRESS_SECONDS: z.coerce.number().positive().default(15),
   AWS_REGION: z.string().min(1),
 } as const;
 export type VariableName = keyof typeof variables;

@@ -11,6 +11,7 @@ import { classifyClientFailure } from '#domain/pg-errors.ts';
 import { ArchiveCorrupt, AuthenticationFailed, DumpFailed } from '#errors';
 import { inspectGaps } from '#operations/inspect-databases.ts';
 import { manifestDigest } from '#operations/records.ts';
+import { findExtensions } from '#operations/restore/catalog-checks.ts';
 import type { TellProgress } from '#operations/task-progress.ts';
 import { LOG } from '#runtime/log-events.ts';
 import type { ClientEnvironment, Deps, PutResult, Session } from '#runtime/ports.ts';
@@ -58,7 +59,7 @@ export async function dumpDatabase(deps: Needs, options: DumpOptions): Promise<M
 
     const toc = await putFile(deps, job, 'toc.dump', archive.head);
     const roles = await putFile(deps, job, 'globals.sql', globals.sql);
-    const { isReplica, lsn, snapshotId, encoding, version, versionNumber } = server;
+    const { isReplica, lsn, snapshotId, encoding, version, versionNumber, extensions } = server;
     const content: Omit<Manifest, 'sha256'> = {
       version: 1,
       tool: { name: 'holdfast', version: TOOL_VERSION },
@@ -69,7 +70,7 @@ export async function dumpDatabase(deps: Needs, options: DumpOptions): Promise<M
       executionArn: job.executionArn,
       startedAt: startedAt.toISOString(),
       endedAt: deps.clock.now().toISOString(),
-      server: { version, versionNumber, isReplica, lsn, snapshotId, encoding },
+      server: { version, versionNumber, isReplica, lsn, snapshotId, encoding, extensions },
       client: { major, version: clientVersion },
       options: {
         format: 'custom',
@@ -135,6 +136,7 @@ async function openSnapshot(session: Session) {
     encoding: facts.encoding,
     sizeBytes: Number(facts.size_bytes),
     lsn: await currentLsn(session, facts.is_replica),
+    extensions: [...(await findExtensions(session))],
   };
 }
 

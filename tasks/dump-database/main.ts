@@ -5,6 +5,8 @@ import { backupJob } from '../backup-job.ts';
 import { runTask } from '../run-task.ts';
 import { dumpDatabase } from './dump-database.ts';
 
+/** By another program, while the state still waits. */
+const AFTER_THE_DUMP = 'verification';
 const MIB = 1024 * 1024;
 
 process.exitCode = await runTask({
@@ -15,7 +17,14 @@ process.exitCode = await runTask({
     const { source, runId, database } = job;
     const manifest = await withTaskProgress(
       deps,
-      { task: 'dump', source, runId, database, everySeconds: progressSeconds },
+      {
+        task: 'dump',
+        source,
+        runId,
+        database,
+        everySeconds: progressSeconds,
+        followedBy: AFTER_THE_DUMP,
+      },
       (tell) => dumpDatabase(deps, { job, signal, uploadMemoryBytes, progressSeconds, tell }),
     );
     deps.log.info(LOG.dumpFinished, {

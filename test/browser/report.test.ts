@@ -71,17 +71,18 @@ describe.skipIf(CHROMIUM === undefined)(`the report in a browser${WHY_NOT}`, () 
     await page.close();
   });
 
-  it.each(NAMES.flatMap((name) => [320, 360, 375, 1280].map((width) => [name, width] as const)))(
-    'fits its width without a scroll bar: %s at %i pixels',
-    async (name, width) => {
-      const { page } = await open(name, { width });
-      const reach = 'document.documentElement.scrollWidth';
-      expect(await page.evaluate(reach)).toBeLessThanOrEqual(width);
-      await page.evaluate('document.querySelectorAll("details").forEach((it) => (it.open = true))');
-      expect(await page.evaluate(reach)).toBeLessThanOrEqual(width);
-      await page.close();
-    },
-  );
+  it.each(
+    NAMES.flatMap((name) =>
+      [320, 360, 375, 641, 703, 768, 1280].map((width) => [name, width] as const),
+    ),
+  )('fits its width without a scroll bar: %s at %i pixels', async (name, width) => {
+    const { page } = await open(name, { width });
+    const reach = 'document.documentElement.scrollWidth';
+    expect(await page.evaluate(reach)).toBeLessThanOrEqual(width);
+    await page.evaluate('document.querySelectorAll("details").forEach((it) => (it.open = true))');
+    expect(await page.evaluate(reach)).toBeLessThanOrEqual(width);
+    await page.close();
+  });
 
   it.each(
     (['mixed', 'hostile'] as const).flatMap((name) =>
@@ -111,6 +112,23 @@ describe.skipIf(CHROMIUM === undefined)(`the report in a browser${WHY_NOT}`, () 
     expect(found).toEqual(['color-contrast']);
     await page.close();
   });
+
+  // 718: what a sheet of A4 has between its margins.
+  it.each([641, 718, 800, 900, 1280])(
+    'keeps every half of a pair in its place at %i pixels',
+    async (width) => {
+      const { page } = await open('mixed', { width });
+      const beyond =
+        '[...document.querySelectorAll(".pair>*>table")].filter((it) => it.offsetWidth > it.parentElement.clientWidth + 1).length';
+      expect(
+        await page.evaluate('document.querySelectorAll(".pair>*>table").length'),
+      ).toBeGreaterThan(5);
+      expect(await page.evaluate(beyond)).toBe(0);
+      await page.emulateMediaType('print');
+      expect(await page.evaluate(beyond)).toBe(0);
+      await page.close();
+    },
+  );
 
   it('leads every link to something that is there', async () => {
     const { page } = await open('mixed');

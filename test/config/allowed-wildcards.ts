@@ -66,6 +66,7 @@ export const allowedWildcards: readonly AllowedWildcard[] = [
     ['s3:PutObject'],
     'the mark of a backup that a drill brought back',
   ),
+  folder('progress/*.json', ['s3:PutObject'], 'how far a task is, of any execution'),
   folder('restores/waiting/*', ['s3:DeleteObject'], 'who waits for Glacier, until told'),
   folder('imports/*', [...READ, 's3:RestoreObject'], 'archives to restore, named by whoever asks'),
   folder('requests/*', READ, 'requests for a backup, named by whoever asks'),

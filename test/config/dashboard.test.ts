@@ -219,15 +219,19 @@ describe('the alarms of a stage', () => {
     const kinds = new Set(
       deployedAlarms([makePlan()], { state: 'DISABLED' }).map(({ kind }) => kind),
     );
-    const dependent = ['BackupStale', 'DrillStale', 'ScheduleDisabled'] as const;
+    const dependent = ['BackupStale', 'DrillStale', 'RpoMissed', 'ScheduleDisabled'] as const;
     expect([...kinds].sort()).toEqual(
       AlarmDefinition.shape.kind.options
         .filter((kind) => !(dependent as readonly string[]).includes(kind))
         .sort(),
     );
-    const wanted = makePlan({ monitoring: { freshnessHours: 48 } });
-    const fresh = deployedAlarms([wanted], { state: 'DISABLED' });
-    expect(fresh.find(({ kind }) => kind === 'BackupStale')?.threshold).toBe(48 * 3600);
+    const wanted = makePlan({
+      monitoring: { freshnessHours: 48 },
+      drill: { targets: { rpoMinutes: 90 } },
+    });
+    const asked = deployedAlarms([wanted], { state: 'DISABLED' });
+    expect(asked.find(({ kind }) => kind === 'BackupStale')?.threshold).toBe(48 * 3600);
+    expect(asked.find(({ kind }) => kind === 'RpoMissed')?.description).toContain('of 90 min');
   });
 });
 

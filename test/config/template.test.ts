@@ -455,6 +455,7 @@ describe('the bucket', () => {
       'alerts/': lifecycle.expireAfterDays,
       'jobs/': 30,
       'requests/': 7,
+      'progress/': 1,
     });
     expect(rules.at(-2)).toMatchObject({
       NoncurrentVersionExpiration: { NoncurrentDays: lifecycle.expireOldVersionsAfterDays },

@@ -1,10 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import type { DrillRecord } from '#contracts/drill.ts';
 import { RetentionPlanRecord } from '#contracts/retention-plan.ts';
 import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { Results } from '#contracts/workflow.ts';
-import { type BackupRef, backupKey, backupPrefix, jobKey, makeSnapshotId } from '#domain/names.ts';
+import {
+  type BackupRef,
+  backupKey,
+  backupPrefix,
+  drillRecordKey,
+  jobKey,
+  makeSnapshotId,
+} from '#domain/names.ts';
 import { ServiceUnavailable } from '#errors';
 import { applyRetention } from '#functions/apply-retention.ts';
+import { makeDrillReport, makePastDrill, makeServerDrill } from '#test/fakes/drills.ts';
 import {
   backupIdAt,
   type Changes,
@@ -80,6 +89,64 @@ describe('retention of archives', () => {
     expect(objects.text('backups/orders/shop/notes.txt')).toBe('somebody else’s');
     expect(record()).toMatchObject({ guard: null, foreign: { objects: 1 } });
     expect(record().databases[0]?.delete[0]?.reasons).toEqual(['no rule keeps it']);
+  });
+
+  describe('of what drills have brought back', () => {
+    /** Four days; the oldest was drilled on day 1 and again on day 60, the one before it on day 30. */
+    function seedDrilled(redrilled: Parameters<typeof makePastDrill>[0] = {}) {
+      const all = setUp();
+      const [first, second, oldish, oldest] = seedDays(all.objects, 'shop', 4);
+      if (!first || !second || !oldish || !oldest) throw new Error('four backups were seeded');
+      for (const ref of [oldest, oldish]) all.objects.seed(backupKey(ref, 'drilled.json'), {});
+      const again = makePastDrill({
+        database: { backupId: oldest.backupId, ...redrilled.database },
+        drill: { drillId: backupIdAt('2026-11-19T12:00:00Z'), ...redrilled.drill },
+      });
+      const once = makePastDrill({
+        database: { backupId: oldish.backupId },
+        drill: {
+          drillId: backupIdAt('2026-11-19T10:00:00Z'),
+          startedAt: '2026-11-19T10:00:00.000Z',
+        },
+      });
+      for (const record of [again, once]) all.objects.seed(drillRecordKey(record.drill), record);
+      const reasons = () =>
+        Object.fromEntries(
+          (all.record().databases[0]?.keep ?? []).map((it) => [it.id, it.reasons]),
+        );
+      return { ...all, oldest, oldish, again, reasons };
+    }
+
+    it('keeps the one that came back last, though its mark is of its first drill', async () => {
+      const { apply, oldest, oldish, reasons } = seedDrilled({
+        drill: { startedAt: '2026-11-25T10:00:00.000Z' },
+      });
+      await apply();
+      expect(reasons()).toMatchObject({
+        [oldest.backupId]: ['last drilled'],
+        [oldish.backupId]: ['newest drilled'],
+      });
+    });
+
+    it.each([
+      ['failed', { status: 'FAILED' as const }],
+      ['left tables out', { report: makeDrillReport({ tablesLeftOut: 1 }) }],
+    ])('does not go by a drill that %s', async (_, database) => {
+      const { apply, oldest, oldish, reasons } = seedDrilled({
+        drill: { startedAt: '2026-11-25T10:00:00.000Z' },
+        database,
+      });
+      await apply();
+      expect(reasons()).not.toHaveProperty(oldest.backupId);
+      expect(reasons()).toMatchObject({ [oldish.backupId]: ['last drilled'] });
+    });
+
+    it('goes by the marks where a record is broken', async () => {
+      const { apply, objects, again, oldish, reasons } = seedDrilled();
+      objects.seed(drillRecordKey(again.drill), 'not JSON');
+      expect(await apply()).toMatchObject({ status: 'applied' });
+      expect(reasons()).toHaveProperty(oldish.backupId);
+    });
   });
 
   it('counts each database by itself', async () => {
@@ -252,6 +319,38 @@ describe('retention of snapshots', () => {
     expect(new Set(deps.snapshots.stored.keys())).toEqual(
       new Set([0, 1, 2, 5].map((i) => existing[i]?.snapshotId)),
     );
+  });
+
+  it('keeps the one that a drill brought back last, as the records of drills have it', async () => {
+    const existing = [0, 1, 2, 3, 4, 5].map((day) => snapshotOf(day));
+    const { deps, apply, record } = setUp(rules, existing);
+    const drilled = (day: number, time: string, changes: Partial<DrillRecord> = {}) => {
+      const { restore } = makeServerDrill();
+      const past = makePastDrill({ drill: { drillId: backupIdAt(time), kind: 'snapshot' } });
+      const snapshotId = existing[day]?.snapshotId ?? '';
+      deps.objects.seed(drillRecordKey(past.drill), {
+        ...past,
+        endedAt: time,
+        server: {
+          identifier: restore.target.identifier,
+          origin: { ...restore.origin, snapshotId },
+          cleanUp: null,
+        },
+        ...changes,
+      });
+    };
+    drilled(4, '2026-11-18T05:00:00.000Z');
+    drilled(3, '2026-11-17T05:00:00.000Z');
+    drilled(5, '2026-11-19T05:00:00.000Z', { status: 'FAILED' });
+    expect(await apply()).toMatchObject({ snapshots: { kept: 4, deleted: 2 } });
+    expect([...deps.snapshots.stored.keys()].toSorted()).toEqual(
+      [0, 1, 3, 4].map((day) => existing[day]?.snapshotId).toSorted(),
+    );
+    const reasons = record().snapshots?.keep.map(({ id, reasons: why }) => [id, why]);
+    expect(Object.fromEntries(reasons ?? [])).toMatchObject({
+      [existing[4]?.snapshotId ?? '']: ['last drilled'],
+      [existing[3]?.snapshotId ?? '']: ['newest drilled'],
+    });
   });
 
   it('leaves a copy that somebody made, though our tags came with it', async () => {

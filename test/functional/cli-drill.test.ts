@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { DrillRecord } from '#contracts/drill.ts';
 import { drillRecordKey, makeBackupId } from '#domain/names.ts';
 import { makeCliDeps, RECORD, runCommand } from '#test/cli.ts';
 import { DRILL_ID, makePastDrill } from '#test/fakes/drills.ts';
@@ -136,6 +137,45 @@ describe('holdfast drills', () => {
     expect(lines[2]).toMatch(/^20261001T050000Z-k3v9qd .* FAILED .* 1$/);
   });
 
+  it('says which passed in part, which failed before they began, and what nothing came back of', async () => {
+    const of = async (record: DrillRecord) => {
+      const deps = makeCliDeps();
+      deps.objects.seed(drillRecordKey(record.drill), record);
+      return (await runCommand(['drills', 'orders'], { deps })).stdout.trimEnd().split('\n')[1];
+    };
+    const { drill, databases, ...rest } = makePastDrill();
+    const [database] = databases;
+    if (!database?.report) throw new Error('the drill has no report');
+    const part = await of({ ...rest, databases, drill: { ...drill, part: true } });
+    expect(part).toMatch(/ archive +PASSED IN PART .* shop \(of a part of the source\) +0$/);
+    const report = { ...database.report, tablesLeftOut: 1 };
+    const left = await of({ ...rest, drill, databases: [{ ...database, report }] });
+    expect(left).toMatch(/ PASSED IN PART .* shop \(1 table left out\) +0$/);
+    const failed = { ...rest, status: 'FAILED', rtoSeconds: null, rpoSeconds: null } as const;
+    const unplanned = await of({
+      ...failed,
+      drill: { ...drill, unplanned: true },
+      error: 'InvalidPlan',
+      databases: [],
+    });
+    expect(unplanned).toMatch(
+      / not planned +FAILED +- +- +none: failed before it began: InvalidPlan +0$/,
+    );
+    const rpo = {
+      class: 'target',
+      check: 'rpo',
+      subject: null,
+      message: 'm',
+      advice: 'a',
+    } as const;
+    const missed = await of({
+      ...failed,
+      drill,
+      databases: [{ ...database, status: 'FAILED', rpoSeconds: null, findings: [rpo] }],
+    });
+    expect(missed).toMatch(/ archive +FAILED +- +MISSED +shop +1$/);
+  });
+
   it('shows as many as are asked for', async () => {
     const argv = ['drills', 'orders', '--limit', '1', '--json'];
     const { document } = await runCommand(argv, { deps: depsWithPast() });
@@ -147,6 +187,24 @@ describe('holdfast drills', () => {
     const { exitCode, stdout } = await runCommand(argv, { deps: depsWithPast() });
     expect(exitCode).toBe(0);
     expect(stdout).toContain('12 rows are missing. drill an older backup');
+  });
+
+  it('shows of one that failed before it began why it did, and lists nothing', async () => {
+    const { drill, ...rest } = makePastDrill();
+    const record: DrillRecord = {
+      ...rest,
+      status: 'FAILED',
+      error: 'InvalidPlan',
+      cause: 'drill.server is missing',
+      databases: [],
+      drill: { ...drill, unplanned: true },
+    };
+    const deps = makeCliDeps();
+    deps.objects.seed(drillRecordKey(drill), record);
+    const { stdout } = await runCommand(['drills', 'orders', drill.drillId], { deps });
+    expect(stdout).toContain('drill.server is missing');
+    expect(stdout).toContain('Nothing was rehearsed');
+    expect(stdout).not.toMatch(/0 of 0|Archives/);
   });
 
   it('leaves out a record that cannot be read, and says so', async () => {

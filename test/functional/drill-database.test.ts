@@ -116,8 +116,8 @@ describe('ordering the drill of an archive', () => {
       }),
     ];
 
-    async function diskOf(tables: string[]): Promise<number | undefined> {
-      const deps = makeReady();
+    async function orderOf(tables: string[]) {
+      const deps = makeReady({ drill: { tables } });
       const backupId = archive.restore.backup?.backupId ?? '';
       const ref = { source: 'orders', database: 'shop', backupId };
       const key = backupKey(ref, 'archive.dump');
@@ -141,11 +141,21 @@ describe('ordering the drill of an archive', () => {
       const restore = {
         ...archive.restore,
         archive: { key, sizeBytes: bytes.length },
-        selection: { tables, without: [], withDependencies: true },
       };
       await drillDatabase({ ...event(), archive: { ...archive, restore } }, deps);
-      return deps.tasks.started[0]?.storageGiB;
+      const order = DrillOrder.parse(deps.objects.json(drillKey(drill, 'shop', 'order.json')));
+      return { order, storageGiB: deps.tasks.started[0]?.storageGiB };
     }
+    const diskOf = async (tables: string[]) => (await orderOf(tables)).storageGiB;
+
+    it('orders them with what they need, which the plan alone says', async () => {
+      const { order } = await orderOf(['orders', 'nowhere.*']);
+      expect(order.subject).toMatchObject({
+        restore: {
+          selection: { tables: ['orders', 'nowhere.*'], without: [], withDependencies: true },
+        },
+      });
+    });
 
     it('counts the tables that their foreign keys refer to, which are restored as well', async () => {
       expect(await diskOf(['other'])).toBe(60);

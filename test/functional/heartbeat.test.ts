@@ -49,9 +49,11 @@ function seedDrill(
   time: string,
   status: 'PASSED' | 'FAILED',
   drill: { part?: true } = {},
+  databases?: { report: { tablesLeftOut?: number } | null }[],
 ) {
   const key = drillRecordKey({ source: 'orders', drillId: backupIdAt(time) });
-  deps.objects.seed(key, { version: 1, status, endedAt: new Date(time).toISOString(), drill });
+  const endedAt = new Date(time).toISOString();
+  deps.objects.seed(key, { version: 1, status, endedAt, drill, databases });
 }
 
 // The clock shows 2026-11-20 03:00 UTC.
@@ -134,6 +136,14 @@ describe('the age of the last drill', () => {
     const deps = quiet();
     seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED');
     seedDrill(deps, '2026-11-19T03:00:00Z', 'PASSED', { part: true });
+    expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
+  });
+
+  it('is not that of a drill that left tables out, which nobody has seen come back', async () => {
+    const deps = quiet();
+    seedDrill(deps, '2026-11-10T03:00:00Z', 'PASSED', {}, [{ report: {} }]);
+    const databases = [{ report: {} }, { report: { tablesLeftOut: 1 } }];
+    seedDrill(deps, '2026-11-19T03:00:00Z', 'PASSED', {}, databases);
     expect(await beat(deps)).toMatchObject({ DrillAge: 10 * DAY });
   });
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Drilled, DrillRecord, type DrillReport } from '#contracts/drill.ts';
-import { backupKey, drillKey, drillRecordKey } from '#domain/names.ts';
+import { backupKey, drillKey, drillRecordKey, makeBackupId } from '#domain/names.ts';
 import { AccessDenied, ServiceUnavailable } from '#errors';
 import { notifyDrill } from '#functions/notify-drill.ts';
+import { pastDrills } from '#operations/past-drills.ts';
 import {
   makeArchiveDrill,
   makeDrill,
@@ -87,6 +88,11 @@ describe('at the end of a drill', () => {
     expect(await notifyDrill(event, deps)).toMatchObject({ status: 'PASSED' });
     expect(deps.objects.keys(markKey('shop'))).toEqual([]);
     expect(deps.alerts.sent[0]?.text).toContain('is not marked as drilled: 2 of its tables');
+    // Nothing that would make an alarm go out: nobody knows whether these tables come back.
+    expect(deps.metrics.recorded[0]).toEqual({
+      source: 'orders',
+      values: { DrillRto: 120, DrillRpo: 28_800 },
+    });
   });
 
   it('fails a drill that was slower than the target, and does not mark the backup', async () => {
@@ -252,15 +258,38 @@ describe('at the end of a drill of a server', () => {
 describe('at the end of a drill that was not planned', () => {
   const failure = { Error: 'BackupNotFound', Cause: '{"errorMessage":"orders has no backup"}' };
 
-  it('sends an alert and records the failure', async () => {
+  const { startedAt } = drill;
+
+  it('sends an alert, and records the failure for whoever looks later', async () => {
     const deps = makeDeps();
+    deps.clock.set('2026-11-20T10:00:09Z');
     const { server: _none, ...event } = base;
-    expect(await notifyDrill({ ...event, failure }, deps)).toEqual({
+    const outcome = await notifyDrill({ ...event, startedAt, failure }, deps);
+    const drillId = makeBackupId(new Date(startedAt), drill.executionArn);
+    const key = drillRecordKey({ source: 'orders', drillId });
+    expect(outcome).toEqual({
       status: 'FAILED',
       error: 'BackupNotFound',
       cause: 'orders has no backup',
-      recordKey: null,
+      recordKey: key,
     });
+    const record = DrillRecord.parse(deps.objects.json(key));
+    expect(record).toMatchObject({
+      status: 'FAILED',
+      error: 'BackupNotFound',
+      cause: 'orders has no backup',
+      durationSeconds: 9,
+      drill: {
+        source: 'orders',
+        startedAt,
+        trigger: 'manual',
+        kind: 'archive',
+        targets: { rtoSeconds: null, rpoSeconds: null },
+        unplanned: true,
+      },
+      databases: [],
+    });
+    expect(await pastDrills(deps, 'orders', 5)).toEqual([record]);
     expect(deps.alerts.sent).toMatchObject([{ attributes: { event: 'drill', status: 'FAILED' } }]);
     expect(deps.metrics.recorded).toEqual([{ source: 'orders', values: { DrillFailed: 1 } }]);
   });
@@ -272,8 +301,15 @@ describe('at the end of a drill that was not planned', () => {
     ['InvalidInput', { source: 'orders', trigger: 'schedule' }, 1],
     ['InvalidPlan', { source: 'orders' }, 1],
     ['States.Timeout', { source: 'orders' }, 1],
+    // Of what a person has named, and mistyped.
+    ['BackupNotFound', { source: 'orders', database: 'shoop' }, 0],
+    ['BackupNotFound', { source: 'orders', backup: backupIdAt('2020-01-01T00:00:00Z') }, 0],
+    ['BackupNotVerified', { source: 'orders', database: 'shop', backup: 'latest' }, 0],
+    ['BackupNotFound', { source: 'orders', backup: 'random' }, 1],
+    ['BackupNotFound', { source: 'orders', database: 'shop', trigger: 'schedule' }, 1],
+    ['InvalidPlan', { source: 'orders', database: 'shop' }, 1],
   ])(
-    'by %s of %j records its metric so often: %d; the alert is sent',
+    'by %s of %j has so many metrics and records: %d; the alert is sent',
     async (name, input, count) => {
       const deps = makeDeps();
       const failed = {
@@ -284,8 +320,32 @@ describe('at the end of a drill that was not planned', () => {
       await notifyDrill(failed, deps);
       expect(deps.alerts.sent).toMatchObject([{ attributes: { source: input.source } }]);
       expect(deps.metrics.recorded).toHaveLength(count);
+      expect(deps.objects.keys('drills/')).toHaveLength(count);
     },
   );
+
+  it('is told with its kind and reason, and once, however often it is called', async () => {
+    const deps = makeDeps();
+    const input = { source: 'orders', kind: 'snapshot', reason: 'audit', trigger: 'schedule' };
+    const event = { executionArn: drill.executionArn, input, startedAt, failure };
+    const { recordKey: key } = await notifyDrill(event, deps);
+    deps.clock.advance(60_000);
+    expect((await notifyDrill(event, deps)).recordKey).toBe(key);
+    expect(await deps.objects.versions(key ?? '')).toHaveLength(1);
+    expect(deps.objects.json(key ?? '')).toMatchObject({
+      drill: { kind: 'snapshot', reason: 'audit', trigger: 'schedule' },
+    });
+  });
+
+  it('is told where no record of it can be written, and says that', async () => {
+    const deps = makeDeps();
+    const put = () => Promise.reject(new AccessDenied('no'));
+    const denied = { ...deps, objects: { ...deps.objects, put } };
+    const event = { executionArn: drill.executionArn, input: { source: 'orders' }, failure };
+    expect(await notifyDrill(event, denied)).toMatchObject({ recordKey: null });
+    expect(deps.alerts.sent[0]?.text).toContain('could not be written (AccessDenied)');
+    expect(deps.metrics.recorded).toHaveLength(1);
+  });
 
   it('records no metric of a source that is none', async () => {
     const deps = makeDeps();

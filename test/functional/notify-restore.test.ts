@@ -57,6 +57,37 @@ describe('at the end of a restore', () => {
     expect(alert?.attributes).toMatchObject({ severity: 'warning' });
   });
 
+  it.each([
+    ['verified', /restore of orders\/shop done: shop_/],
+    ['unverified', /restore of orders\/shop done, from a backup that is UNVERIFIED: shop_/],
+    ['quarantined', /restore of orders\/shop done, from a backup that is QUARANTINED: shop_/],
+    ['foreign', /restore of orders\/shop done, from an archive that nobody verified: shop_/],
+  ] as const)('says in its first line what a %s backup is worth', async (trust, headline) => {
+    const deps = makeFinished();
+    await notifyRestore({ ...base, restore: { ...restore, trust } }, deps);
+    const [alert] = deps.alerts.sent;
+    expect(alert?.text.split('\n')[0]).toMatch(headline);
+  });
+
+  it('tells whoever brought an archive to make it again, not to back up again', async () => {
+    const archiveFailure = { Error: 'ArchiveCorrupt', Cause: 'the archive ends at byte 7' };
+    const deps = makeDeps();
+    const foreign = { ...restore, trust: 'foreign', backup: null } as const;
+    await notifyRestore({ ...base, restore: foreign, failure: archiveFailure }, deps);
+    await notifyRestore({ ...base, restore, failure: archiveFailure }, deps);
+    const [ofImport, ofBackup] = deps.alerts.sent;
+    expect(ofImport?.text).toContain('pg_dump --format=custom --file=FILE');
+    expect(ofImport?.text).not.toContain('Start the source again');
+    expect(ofBackup?.text).toContain('Start the source again');
+  });
+
+  it('shows an input that a restore takes, when that was what was wrong', async () => {
+    const deps = makeDeps();
+    const refused = { Error: 'InvalidInput', Cause: 'say which database' };
+    await notifyRestore({ ...base, failure: refused }, deps);
+    expect(deps.alerts.sent[0]?.text).toContain('{"source":"orders","database":"shop"}');
+  });
+
   it('says why it failed, and what is left', async () => {
     const deps = makeDeps();
     const cleanUp = { status: 'dropped', detail: '' } as const;

@@ -197,6 +197,14 @@ describe('an archive of pg_dump alone', () => {
     }
   });
 
+  it('that is small is read to its end, so that damage in it shows at once', async () => {
+    const prepared = prepare();
+    const { offset = 0 } = prepared.archive.blocks[0] ?? {};
+    // The sign of the first chunk's length.
+    prepared.objects.seed(key, withByte(prepared.archive, offset + 6, 1));
+    await expect(open(prepared)).rejects.toMatchObject({ name: 'ArchiveCorrupt' });
+  });
+
   it('that is cut short is refused', async () => {
     for (const withOffsets of [true, false]) {
       const prepared = prepare({ withOffsets });

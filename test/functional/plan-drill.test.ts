@@ -41,7 +41,8 @@ describe('planning a drill', () => {
         source: 'orders',
         kind: 'archive',
         planVersion: 1,
-        targets: { rtoSeconds: 14_400, rpoSeconds: 86_400 },
+        // Daily in Berlin: the longest day has 25 hours, and a run 6.
+        targets: { rtoSeconds: 14_400, rpoSeconds: 31 * 3600 },
         notes: [],
       },
       archives: [
@@ -119,11 +120,22 @@ describe('planning a drill', () => {
     );
   });
 
-  it('restores a part with what it needs where the plan names tables; which are there, the task knows', async () => {
-    const tables = ['public.orders', 'nowhere.*'];
-    expect((await planDrill(event(), makeHistory({ tables }))).archives).toMatchObject([
-      { restore: { selection: { tables, withDependencies: true } } },
-    ]);
+  it('carries no tables of the plan around, which the task is told of when it is ordered', async () => {
+    const deps = makeHistory({ tables: ['public.orders', 'nowhere.*'] });
+    expect(JSON.stringify(await planDrill(event(), deps))).not.toContain('public.orders');
+  });
+
+  it('goes on with the kind after the last drill that there was a plan of', async () => {
+    const kinds: ('archive' | 'snapshot')[] = ['snapshot', 'archive'];
+    const deps = makeHistory({ kinds });
+    const drillId = (time: string) => ({ drillId: backupIdAt(time), startedAt: time });
+    const unplanned = { ...drillId('2026-11-19T10:00:00.000Z'), unplanned: true as const };
+    const before = { ...drillId('2026-11-18T10:00:00.000Z'), kind: 'snapshot' as const };
+    for (const drill of [unplanned, before]) {
+      const record = makePastDrill({ drill });
+      deps.objects.seed(drillRecordKey(record.drill), record);
+    }
+    expect((await planDrill(event(), deps)).drill.kind).toBe('archive');
   });
 
   it('misses a database whose manifest was altered, and drills the others', async () => {
@@ -170,21 +182,31 @@ describe('planning a drill', () => {
     ]);
   });
 
-  it('fits what a state may hold, though a thousand databases have no verified backup', async () => {
-    const deps = makeHistory({ maxDatabases: 100 });
+  it('fits what a state may hold, however many databases and tables there are, and though all fail', async () => {
+    const tables = Array.from(
+      { length: 40 },
+      (_, index) => `reporting.a_table_to_rehearse_${index}`,
+    );
+    const deps = makeHistory({ maxDatabases: 100, tables });
     for (let index = 0; index < 1100; index += 1) {
       const database = `tenant_${'x'.repeat(40)}_${String(index).padStart(4, '0')}`;
       const state = index < 150 ? 'verified' : 'unverified';
       seedBackup(deps.objects, at('2026-11-19T02:00:00Z', database), state);
     }
-    const planned = await planDrill(event(), deps);
+    const planned = await planDrill(event({ reason: 'r'.repeat(200) }), deps);
     expect(planned.archives).toHaveLength(100);
-    expect(planned.missing).toHaveLength(100);
+    expect(planned.missing).toHaveLength(50);
     expect(planned.drill.notes.at(-1)).toBe(
-      'nothing to drill of 850 databases that are not listed either',
+      'nothing to drill of 900 databases that are not listed either',
     );
-    // Results of the archives are added to it: some 500 bytes each.
-    expect(Buffer.byteLength(JSON.stringify(planned)) + 100 * 500).toBeLessThan(262_144);
+    // As "Database Not Drilled" makes them.
+    const results = planned.archives.map(({ restore }) => ({
+      ...restore.backup,
+      failure: { Error: 'RestoreFailed', Cause: 'c'.repeat(600) },
+    }));
+    const stateBytes = Buffer.byteLength(JSON.stringify({ ...planned, results }));
+    // Step Functions: 262,144. What is left is for longer causes, which no state can catch.
+    expect(stateBytes).toBeLessThan(200_000);
   });
 
   it('leaves what may pass to be tried again', async () => {

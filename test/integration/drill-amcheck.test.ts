@@ -171,6 +171,39 @@ describe.each([15, 18])('On PostgreSQL %i', (major) => {
     expect((await check()).checks).toMatchObject({ state: 'clean', reason: null });
   });
 
+  test('The database is frozen, and brings a role and a library along that are none of ours: it is checked', async () => {
+    await runOn(
+      server,
+      'postgres',
+      'CREATE ROLE app',
+      'ALTER DATABASE shop SET default_transaction_read_only = on',
+      `ALTER DATABASE shop SET role = 'app'`,
+      'ALTER DATABASE shop SET session_preload_libraries = not_of_this_server',
+      `ALTER DATABASE shop SET lock_timeout = '1ms'`,
+      `ALTER DATABASE shop SET default_transaction_isolation = 'serializable'`,
+    );
+    expect(await check()).toMatchObject({
+      checks: { state: 'clean', reason: null },
+      unchecked: [],
+    });
+  });
+
+  test.each([
+    ['zero_damaged_pages', 100],
+    // Within the value of the first row, which is as good as any other to whoever does not look at checksums.
+    ['ignore_checksum_failure', PAGE_BYTES - 8],
+  ])(
+    'The database has %s on, and a page of it is damaged: that is found all the same',
+    async (setting, offset) => {
+      await overwrite(await fileOf('public.sound'), offset, Buffer.from('lie'));
+      await server.restart();
+      await runOn(server, 'postgres', `ALTER DATABASE shop SET ${setting} = on`);
+      const result = await check();
+      expect(result.checks.state).toBe('damaged');
+      expect(damageOf(result)).toEqual(['public.sound']);
+    },
+  );
+
   test('A stop ends the check with its reason', async () => {
     const stop = new AbortController();
     const running = amcheck(server, {

@@ -209,31 +209,74 @@ test('Fewer rows come back than verification counted: the table is named', async
   }
 });
 
-test('The server lacks an extension: what needs it is left out and told, and nothing fails', async () => {
+/** Runs drills on a server that does not bring an extension. */
+async function withoutExtension<T>(
+  name: string,
+  act: (deps: DrillNeeds) => Promise<T>,
+): Promise<T> {
   const { major } = pipeline().server;
   const programs = join(place.directory, '..', 'without-extension');
   await cp(join(place.programs, String(major)), join(programs, String(major)), {
     recursive: true,
     dereference: true,
-    filter: (path) => !path.endsWith('.a') && !path.endsWith('/btree_gist.control'),
+    filter: (path) => !path.endsWith('.a') && !path.endsWith(`/${name}.control`),
   });
   const { directory } = place;
   const throwawayServers = makeThrowawayServers({ programs, directory });
   try {
-    const report = await drill(backup, {}, { ...place.deps, throwawayServers });
-    expect(report.findings).toMatchObject([
-      { class: 'environment', check: 'extensions', subject: 'btree_gist' },
-    ]);
-    expect(report.findings[0]?.message).toMatch(
-      /^the drill's server cannot have the extension btree_gist \(.*\); \d+ objects that need it/,
-    );
-    expect(report.checks.restored?.extensions.map(({ name }) => name)).not.toContain('btree_gist');
-    const counted = report.checks.restored?.rows.length ?? 0;
-    expect(report.tablesLeftOut ?? 0).toBe(38 - counted);
-    expect(report.checks.amcheck.state).toBe('clean');
+    return await act({ ...place.deps, throwawayServers });
   } finally {
     await rm(programs, { recursive: true });
   }
+}
+
+test('The server lacks an extension: what needs it is left out and told, and nothing fails', async () => {
+  const report = await withoutExtension('btree_gist', (deps) => drill(backup, {}, deps));
+  expect(report.findings).toMatchObject([
+    { class: 'environment', check: 'extensions', subject: 'btree_gist' },
+  ]);
+  expect(report.findings[0]?.message).toMatch(
+    /^the drill's server cannot have the extension btree_gist \(.*\); \d+ objects that need it/,
+  );
+  expect(report.checks.restored?.extensions.map(({ name }) => name)).not.toContain('btree_gist');
+  const counted = report.checks.restored?.rows.length ?? 0;
+  expect(report.tablesLeftOut ?? 0).toBe(38 - counted);
+  expect(report.checks.amcheck.state).toBe('clean');
+});
+
+test('All that a database has needs an extension: of another version it is told, and without it nobody knows how long it takes', async () => {
+  await sql('postgres', 'CREATE DATABASE places');
+  await sql(
+    'places',
+    `CREATE EXTENSION hstore VERSION '1.4'`,
+    `CREATE TABLE places AS SELECT hstore('n', n::text) AS attrs FROM generate_series(1, 5000) AS n`,
+  );
+  const places = await backUp('places');
+  const other = await drill(places);
+  expect(other).toMatchObject({ tables: 1, rows: 5000, extrapolated: false });
+  expect(other.rtoSeconds).toBe(other.measuredSeconds);
+  expect(other.findings).toMatchObject([
+    { class: 'environment', check: 'extensions', subject: 'hstore' },
+  ]);
+  expect(other.findings[0]?.message).toMatch(/: hstore 1\.\d+, where the source had 1\.4$/);
+
+  const none = await withoutExtension('hstore', (deps) => drill(places, {}, deps));
+  expect(none).toMatchObject({ tables: 0, tablesLeftOut: 1, rtoSeconds: null });
+  expect(none.rtoUnknown).toMatch(/^0 B of .* of data were restored/);
+});
+
+test('The backup was verified by its structure alone: that its rows were not compared is told', async () => {
+  const { objects } = pipeline().stack;
+  const key = backupKey(backup, 'verification.json');
+  const record = String((await objects.get(key))?.body);
+  try {
+    const { level: _level, ...rest } = JSON.parse(record);
+    await objects.put(key, JSON.stringify({ ...rest, level: 'structure' }));
+    expect(await drill()).toMatchObject({ rowsCompared: false, findings: [] });
+  } finally {
+    await objects.put(key, record);
+  }
+  expect((await drill()).rowsCompared).toBeUndefined();
 });
 
 test('A collation and a tablespace that the server lacks are told, and nothing fails', async () => {

@@ -258,3 +258,62 @@ test('The newest order is as old as the snapshot: its age counts from there, not
   const [later] = await ask(hours(19), 'point-in-time');
   expect(later?.checks.smokeQueries).toMatchObject([{ state: 'passed' }]);
 });
+
+test('A database is frozen, and set to a role of the application: it is checked as the others are', async () => {
+  await postgres.query('postgres', 'CREATE ROLE app');
+  await postgres.query('postgres', 'CREATE DATABASE frozen');
+  try {
+    await postgres.query('frozen', 'CREATE TABLE kept AS SELECT 1 AS n');
+    for (const setting of [
+      'default_transaction_read_only = on',
+      `lock_timeout = '1ms'`,
+      `role = 'app'`,
+    ]) {
+      await postgres.query('postgres', `ALTER DATABASE frozen SET ${setting}`);
+    }
+    const query = { name: 'kept', database: 'frozen', query: 'SELECT n FROM kept' };
+    const reports = await check({
+      smokeQueries: [SmokeQuery.parse({ ...query, expect: { equals: 1 } })],
+    });
+    expect(reports.find(({ database }) => database === 'frozen')).toMatchObject({
+      checks: {
+        amcheck: { state: 'clean', reason: null },
+        smokeQueries: [{ name: 'kept', state: 'passed' }],
+      },
+      findings: [],
+    });
+  } finally {
+    await postgres.query('postgres', 'DROP DATABASE frozen');
+    await postgres.query('postgres', 'DROP ROLE app');
+  }
+});
+
+test('A subscription that came back enabled is told, and fails nothing; one that sleeps is not', async () => {
+  await postgres.query('postgres', 'CREATE DATABASE subscriber');
+  const subscribe = (name: string) =>
+    postgres.query(
+      'subscriber',
+      `CREATE SUBSCRIPTION ${name} CONNECTION 'host=127.0.0.1 port=1 dbname=x' PUBLICATION p
+         WITH (connect = false, slot_name = '${name}')`,
+    );
+  await subscribe('asleep');
+  await subscribe('awake');
+  await postgres.query('subscriber', 'ALTER SUBSCRIPTION awake ENABLE');
+  try {
+    const reports = await check({ smokeQueries: [] });
+    const of = reports.find(({ database }) => database === 'subscriber');
+    expect(of?.findings.filter(({ check: kind }) => kind === 'restore')).toMatchObject([
+      {
+        class: 'environment',
+        message: expect.stringMatching(/^the subscription awake in subscriber is enabled: /),
+      },
+    ]);
+  } finally {
+    for (const name of ['asleep', 'awake']) {
+      await postgres.query('subscriber', `ALTER SUBSCRIPTION ${name} DISABLE`);
+      await postgres.query('subscriber', `ALTER SUBSCRIPTION ${name} SET (slot_name = NONE)`);
+      await postgres.query('subscriber', `DROP SUBSCRIPTION ${name}`);
+    }
+    await postgres.query('postgres', 'DROP DATABASE subscriber WITH (FORCE)');
+  }
+});

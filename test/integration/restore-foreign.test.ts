@@ -26,6 +26,13 @@ async function makeShop({ server }: SharedPostgres): Promise<void> {
   await withClient(server, 'shop', (client) => client.query(SHOP));
 }
 
+const PACKINGS: readonly (readonly [string, readonly string[]])[] = [
+  ['gzip', []],
+  ['without compression', ['-Z0']],
+  ['zstd', ['--compress=zstd:3']],
+  ['lz4', ['--compress=lz4']],
+];
+
 /** What can be seen to be there of one table. */
 const viewsOf = (postgres: SharedPostgres, database: string) =>
   postgres.query<{ rows: string; sum: string; indexes: string }>(
@@ -63,15 +70,14 @@ describe.each(majors)('an archive that pg_dump %d made alone', (major) => {
   const postgres = usePostgres({ major });
   beforeAll(() => makeShop(postgres));
 
-  it.each([
-    ['gzip', []],
-    ['without compression', ['-Z0']],
-    ['zstd', ['--compress=zstd:3']],
-    ['lz4', ['--compress=lz4']],
-  ])('into an open file, %s, comes back: all of it, and one table', async (_, args) => {
-    const archive = await dumpToFile(postgres.server, 'shop', { way: '>', args, major });
-    await expectRestorable(postgres, archive, { tailed: true });
-  });
+  // How a block is packed is the same in each.
+  it.each(major === majors.at(-1) ? PACKINGS : PACKINGS.slice(0, 1))(
+    'into an open file, %s, comes back: all of it, and one table',
+    async (_, args) => {
+      const archive = await dumpToFile(postgres.server, 'shop', { way: '>', args, major });
+      await expectRestorable(postgres, archive, { tailed: true });
+    },
+  );
 
   it('into a file that it opened itself comes back: all of it, and one table', async () => {
     const archive = await dumpToFile(postgres.server, 'shop', { way: '--file', major });

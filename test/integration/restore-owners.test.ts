@@ -359,4 +359,24 @@ describe.each(postgresMajors)('objects of many owners on PostgreSQL %s', (major)
     // The same restore starts over.
     expect(await restoreAs(major, contents, run)).toMatchObject(WELL);
   });
+
+  it.each([
+    ['schema', RESTORER, 'ALTER SCHEMA public OWNER TO other_role'],
+    ['database, and with it of its schema', 'other_role', 'SELECT'],
+  ])(
+    'are let in by the owner of the %s, where the restoring role may act as that',
+    async (_, owner, give) => {
+      await query('postgres', `CREATE DATABASE copy OWNER ${q(owner)}`);
+      await query(
+        'copy',
+        `${give}; GRANT CREATE ON SCHEMA public TO ${q(RESTORER)};
+       GRANT other_role TO ${q(RESTORER)} ${major >= 16 ? 'WITH INHERIT FALSE, SET TRUE' : ''}`,
+      );
+      const run: Run = { mode: 'existing', selection: { tables: ['public.of_lapsed'] } };
+      expect(await restoreAs(major, contents, run)).toMatchObject(WELL);
+      await query('postgres', `REVOKE other_role FROM ${q(RESTORER)}`);
+      const may = "SELECT has_schema_privilege('lapsed', 'public', 'CREATE') AS may";
+      expect(await query('copy', may)).toEqual([{ may: false }]);
+    },
+  );
 });

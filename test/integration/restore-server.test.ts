@@ -488,3 +488,28 @@ it('a copy of a copy can be snapshotted and restored again', async () => {
     expect.stringContaining(`is of the server ${identifier}, not of orders-prod`),
   ]);
 });
+
+it('a subscription comes back with the blocks, enabled as it was: the alert and the record warn of it', async () => {
+  await source.query(
+    'shop',
+    `CREATE SUBSCRIPTION from_prod CONNECTION 'host=127.0.0.1 port=1 dbname=x' PUBLICATION p
+       WITH (connect = false, slot_name = 'theirs')`,
+  );
+  await source.query('shop', 'ALTER SUBSCRIPTION from_prod ENABLE');
+  try {
+    await restores().takeSnapshot('instance', 'orders-prod', 'holdfast-orders-sub', ours('orders'));
+  } finally {
+    await source.query('shop', 'ALTER SUBSCRIPTION from_prod DISABLE');
+    await source.query('shop', 'ALTER SUBSCRIPTION from_prod SET (slot_name = NONE)');
+    await source.query('shop', 'DROP SUBSCRIPTION from_prod');
+  }
+  const { record, alerts } = await restores().run({
+    source: 'orders',
+    snapshot: 'holdfast-orders-sub',
+  });
+  const shop = record?.inspection?.databases.find(({ database }) => database === 'shop');
+  expect(shop?.checks?.subscriptions).toEqual({ total: 1, enabled: 1 });
+  expect(record?.inspection?.warnings[0]).toMatch(/^shop: enabled subscriptions: from_prod\. /);
+  expect(alerts[0]?.attributes['severity']).toBe('warning');
+  expect(alerts[0]?.text).toContain("They may pull from production's publisher");
+});

@@ -3,9 +3,11 @@ import { SourcePlan } from '#contracts/source-plan.ts';
 import { type BackupRef, backupKey } from '#domain/names.ts';
 import { tableContents } from '#local/sample-database/table-contents.ts';
 import { LOCAL } from '#local/stack.ts';
+import { dumpToFile } from '#test/dump-to-file.ts';
 import { storedBytes } from '#test/failure-case.ts';
 import { runClient, withClient } from '#test/postgres.ts';
 import { listBackups, type RestoreOutcome, usePipeline } from '#test/stack.ts';
+import { ensurePostgresClients } from '../../scripts/postgres-clients.ts';
 
 const pipeline = usePipeline();
 let backup: BackupRef;
@@ -154,8 +156,10 @@ describe('restoring a whole database through the real state machine, functions a
 
   it('reads an archive that pg_dump alone made, though nobody vouches for it', async () => {
     const { server, stack } = pipeline();
-    const { stdout } = await runClient('pg_dump', ['--format=custom', '--dbname=shop'], { server });
-    await stack.objects.put('imports/by-hand.dump', stdout);
+    const major = (await ensurePostgresClients({ log: () => {} })).majors.at(-1) ?? 0;
+    // As a shell makes it: `pg_dump --format=custom shop > by-hand.dump`.
+    const dump = await dumpToFile(server, 'shop', { way: '>', major });
+    await stack.objects.put('imports/by-hand.dump', dump);
     const target = { database: 'from_a_file' };
     const outcome = await pipeline().restore({
       database: undefined,
@@ -164,7 +168,13 @@ describe('restoring a whole database through the real state machine, functions a
     });
     const report = reportOf(outcome);
     expect(await contentsOf('from_a_file')).toEqual(original);
+    expect(report.checksum).toBe('matched');
+    expect(report.warnings).toEqual([]);
     expect(report.checks.rows.every(({ expected }) => expected === null)).toBe(true);
+    const comment = `SELECT shobj_description(oid, 'pg_database') AS c FROM pg_database WHERE datname = 'from_a_file'`;
+    expect(await query('postgres', comment)).toEqual([
+      { c: expect.stringContaining('imports/by-hand.dump, from an archive that nobody verified') },
+    ]);
     expect(outcome.alerts[0]?.byProtocol['email']).toContain('nobody verified it');
     await drop('from_a_file');
 
@@ -177,6 +187,55 @@ describe('restoring a whole database through the real state machine, functions a
     expect(part.warnings).toContainEqual(expect.stringMatching(/no manifest says what/));
     expect(part.warnings.join()).not.toContain('holdfast verify');
     await drop('from_a_file');
+  });
+
+  it('says what to run instead when it is given a dump in another format, and makes nothing', async () => {
+    const { server, stack } = pipeline();
+    const before = await databases();
+    const archive = 'imports/plain.sql';
+    const { stdout } = await runClient('pg_dump', ['--dbname=shop'], { server });
+    await stack.objects.put(archive, stdout);
+    const target = { database: 'from_sql' };
+    const outcome = await pipeline().restore({ database: undefined, archive, target });
+    expect(outcome.execution).toMatchObject({ status: 'FAILED', error: 'ArchiveUnsupported' });
+    const text = outcome.alerts[0]?.byProtocol['email'] ?? '';
+    expect(text).toContain('imports/plain.sql is SQL text');
+    expect(text).toContain('psql --file');
+    expect(text).not.toContain('Start the source again');
+    expect(await databases()).toEqual(before);
+  });
+
+  it('says what the backup itself lacked, as its role might not read it', async () => {
+    await query('postgres', 'CREATE DATABASE bridged TEMPLATE template0');
+    await query(
+      'bridged',
+      `CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+       CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'u', password 'not-in-any-record')`,
+    );
+    await query(
+      'bridged',
+      `CREATE SUBSCRIPTION sub CONNECTION 'dbname=nowhere password=not-in-any-record' PUBLICATION p
+       WITH (connect = false, slot_name = NONE)`,
+    );
+    const { execution } = await pipeline().run({ databases: ['bridged'] });
+    expect(execution).toMatchObject({ status: 'SUCCEEDED' });
+
+    const outcome = await pipeline().restore({ database: 'bridged' });
+
+    const report = reportOf(outcome);
+    const said = [
+      expect.stringMatching(/^not in the backup: options of user mappings .* postgres for far$/),
+      expect.stringMatching(/^not in the backup: .*subscriptions not dumped/),
+    ];
+    expect(report.warnings).toEqual(expect.arrayContaining(said));
+    expect(outcome.record?.report?.warnings).toEqual(report.warnings);
+    const email = outcome.alerts[0]?.byProtocol['email'];
+    expect(email).toContain('not in the backup: options of user mappings');
+    expect(outcome.alerts[0]?.attributes).toMatchObject({ severity: 'warning' });
+    expect(JSON.stringify(outcome)).not.toContain('not-in-any-record');
+    await drop(report.database);
+    await query('bridged', 'DROP SUBSCRIPTION sub');
+    await drop('bridged');
   });
 
   it('knows a database by its own names in whatever encoding they are, in every record', async () => {

@@ -76,6 +76,34 @@ describe('the progress of an execution', () => {
     ]);
   });
 
+  it('tells the failure of an input that names a database once, and that the next step was done', () => {
+    const input = { source: 'orders', database: 'shoop' };
+    const failure = { Error: 'BackupNotFound', Cause: 'there is no shoop' };
+    const lines = tell([
+      ['entered', 'Plan Drill', input],
+      ['exited', 'Plan Drill', { ...input, failure }],
+      ['entered', 'Notify Drill Not Planned', { ...input, failure }],
+      ['exited', 'Notify Drill Not Planned', { ...input, failure, outcome: {} }],
+    ]);
+    expect(lines).toEqual([
+      'begun: Plan Drill',
+      'failed: Plan Drill (shoop): BackupNotFound: there is no shoop',
+      'begun: Notify Drill Not Planned',
+      'done: Notify Drill Not Planned',
+    ]);
+  });
+
+  it('tells that two databases failed by the same cause', () => {
+    const failure = { Error: 'LockTimeout', Cause: 'waited 60 s' };
+    const lines = tell(
+      ['shop', 'audit'].map((name) => ['exited', 'Dump Database', { ...item(name), failure }]),
+    );
+    expect(lines).toEqual([
+      'failed: Dump Database (shop): LockTimeout: waited 60 s',
+      'failed: Dump Database (audit): LockTimeout: waited 60 s',
+    ]);
+  });
+
   it('shows names and causes from outside with nothing in them that a terminal obeys', () => {
     const hostile = '\u001b[2J\u202egnp.exe';
     const lines = tell([

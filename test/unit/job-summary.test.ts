@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { DrillRecord } from '#contracts/drill.ts';
 import { RunSummary } from '#contracts/run-summary.ts';
 import { summarizeRun } from '#domain/run-summary.ts';
+import { makePastDrill } from '#test/fakes/drills.ts';
 import { executionArnOf, makeResults, makeRun, makeVerifiedDatabase } from '#test/fakes.ts';
 import { jobSummary, literal } from '../../scripts/job-summary.ts';
 
@@ -120,7 +121,7 @@ function expectWellFormed(markdown: string): void {
   const words = "[\\w ,;:().'-]*";
   const cell = `(?:${words}|&#\\d+;|${code}|${link})*`;
   const line = new RegExp(
-    `^(?:|#{2,3} (?:[✅❌] )?${cell}|(?:\\| ${cell} )+\\||${cell}|and [\\d,]+ more)$`,
+    `^(?:|#{2,3} (?:(?:✅|❌|⚠️) )?${cell}|(?:\\| ${cell} )+\\||${cell}|and [\\d,]+ more)$`,
     'u',
   );
   expect(markdown.split('\n').filter((text) => !line.test(text))).toEqual([]);
@@ -207,6 +208,104 @@ describe('the summary of a drill', () => {
     expect(text).toContain(
       '| <code>shop</code> | data | rows | <code>public.orders</code> | <code>the table has 0 rows, verification counted 1,200</code> |',
     );
+    expectWellFormed(markdown);
+  });
+
+  it('says missed where nothing of a database can be brought back, whose age nobody can measure', () => {
+    const [database] = makeDrillRecord().databases;
+    const message = 'nothing of it can be brought back, whatever its age; the target is 24 h 0 min';
+    const rpo = { ...finding, class: 'target', check: 'rpo', subject: null, message };
+    const changes = {
+      status: 'FAILED',
+      error: 'BackupNotFound',
+      cause: 'c',
+      rpoSeconds: null,
+      databases: [{ ...database, status: 'FAILED', findings: [rpo] }],
+    };
+    const of = (record: DrillRecord) => {
+      const markdown = jobSummary(makeDocument({ status: 'FAILED', record })) ?? '';
+      expectWellFormed(markdown);
+      return shown(markdown);
+    };
+    const text = of(makeDrillRecord(changes));
+    expect(text).toContain(`(RPO) | MISSED; target 24 h 0 min: <code>shop: ${message}</code> |`);
+    expect(text).toMatch(/^\| <code>shop<\/code> \| FAILED \| .* \| {2}\| MISSED \|/m);
+    const { drill } = makeDrillRecord();
+    const unjudged = { ...drill, targets: { rtoSeconds: null, rpoSeconds: null } };
+    const without = of(makeDrillRecord({ ...changes, drill: unjudged }));
+    expect(without).toContain('(RPO) | NONE; no target: ');
+    expect(without).toContain('(RTO) | 4 min 20 s; no target |');
+  });
+
+  it('says why there is no time, what all databases took together, and which rows were not compared', () => {
+    const [database] = makeDrillRecord().databases;
+    const report = makePastDrill().databases[0]?.report;
+    const of = (changes: Record<string, unknown>) => {
+      const markdown = jobSummary(makeDocument({ record: makeDrillRecord(changes) })) ?? '';
+      expectWellFormed(markdown);
+      return shown(markdown);
+    };
+    const unknown = { ...report, rtoSeconds: null, rtoUnknown: '25 bytes of 500 GB came back' };
+    expect(of({ rtoSeconds: null, databases: [{ ...database, report: unknown }] })).toContain(
+      '(RTO) | not measured; target 4 h 0 min: <code>shop: 25 bytes of 500 GB came back</code> |',
+    );
+    const two = [
+      { ...database, report: { ...report, rowsCompared: false } },
+      { ...database, database: 'audit', report: { ...report, rtoSeconds: 240 } },
+    ];
+    const text = of({ databases: two });
+    expect(text).toContain(
+      '(RTO) | 4 min 20 s; target 4 h 0 min met (until all 2 databases were back; the slowest alone took 4 min 0 s) |',
+    );
+    expect(text).toContain('| 4,600; rows not compared: verified by structure only |');
+    expect(text).toContain('| 4,600 |');
+  });
+
+  it('does not call passed what passed in part', () => {
+    const { drill, databases } = makeDrillRecord();
+    const [database] = databases;
+    const report = { ...makePastDrill().databases[0]?.report, tablesLeftOut: 1 };
+    const of = (changes: Record<string, unknown>) => {
+      const markdown = jobSummary(makeDocument({ record: makeDrillRecord(changes) })) ?? '';
+      expectWellFormed(markdown);
+      return shown(markdown);
+    };
+    const left = of({ databases: [{ ...database, report }] });
+    expect(left).toMatch(/^## ⚠️ Drill of <code>orders<\/code>: passed in part\n/);
+    expect(left).toContain('| Does not count for the source | <code>1 table left out</code> |');
+    const part = of({ drill: { ...drill, part: true } });
+    expect(part).toMatch(/^## ⚠️ Drill of <code>orders<\/code>: passed in part\n/);
+    expect(part).toContain('<code>of a part of the source</code>');
+  });
+
+  it('says of one that failed before it began why, and what to do', () => {
+    const { drill } = makeDrillRecord();
+    const record = makeDrillRecord({
+      status: 'FAILED',
+      error: 'InvalidPlan',
+      cause: 'drill.server.securityGroups is missing',
+      rtoSeconds: null,
+      rpoSeconds: null,
+      drill: { ...drill, unplanned: true, targets: { rtoSeconds: null, rpoSeconds: null } },
+      databases: [],
+    });
+    const markdown = jobSummary(makeDocument({ status: 'FAILED', record })) ?? '';
+    const text = shown(markdown);
+    expect(text).toMatch(/^## ❌ Drill of <code>orders<\/code>: FAILED before it began\n/);
+    expect(text).toContain('| Rehearsed | <code>not planned</code> |');
+    expect(text).toContain(
+      '<code>InvalidPlan</code>: <code>drill.server.securityGroups is missing</code>',
+    );
+    expect(text).toContain('What to do: <code>');
+    expectWellFormed(markdown);
+  });
+
+  it('tells what was found of all databases together', () => {
+    const message = 'each of 2 databases came back in time, all of them took 5 h 0 min';
+    const rto = { ...finding, class: 'target', check: 'rto', subject: null, message };
+    const record = makeDrillRecord({ status: 'FAILED', error: 'DrillFailed', findings: [rto] });
+    const markdown = jobSummary(makeDocument({ status: 'FAILED', record })) ?? '';
+    expect(shown(markdown)).toContain(`| all together | target | rto |  | <code>${message}</code>`);
     expectWellFormed(markdown);
   });
 

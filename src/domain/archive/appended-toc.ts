@@ -24,9 +24,9 @@ export function appendedTocLimit(head: Buffer, toc: Toc): number {
  *
  * `pg_dump --format=custom db > file` ends with one. To fill in where the data are pg_dump goes back and writes its
  * table of contents again (`_CloseArchive` in `pg_backup_custom.c`), but from version 16 on its standard output is
- * opened to append, which moves every write to the end. pg_restore never looks there. So the archive is as good as
- * one of which nobody filled the offsets in, and the second table of contents has them. It must be the first one in
- * every byte but those.
+ * opened to append, as `>>` does for every version, which moves all writes to the end. pg_restore never looks
+ * there. So the archive is as good as one of which nobody filled the offsets in, and the second table of contents
+ * has them. It must be the first one in every byte but those.
  *
  * `end`: the last bytes of the file, as many as {@link appendedTocLimit} says, or all after the head.
  *

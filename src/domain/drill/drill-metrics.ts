@@ -24,10 +24,14 @@ export function drillMetrics(
       values: {
         ...bad('DrillFailed', status === 'FAILED'),
         ...(rtoSeconds === null ? {} : { DrillRto: rtoSeconds }),
-        ...(isJudged(rtoSeconds, targets.rtoSeconds) || late ? bad('RtoMissed', late) : {}),
+        ...(targets.rtoSeconds !== null && (rtoSeconds !== null || late)
+          ? bad('RtoMissed', late)
+          : {}),
         ...(rpoSeconds === null ? {} : { DrillRpo: rpoSeconds }),
         // Of a database of which nothing can be brought back there is no age, and the target is missed.
-        ...(isJudged(rpoSeconds, targets.rpoSeconds) || missed ? bad('RpoMissed', missed) : {}),
+        ...(targets.rpoSeconds !== null && (rpoSeconds !== null || missed)
+          ? bad('RpoMissed', missed)
+          : {}),
       },
     },
     ...databases.map(({ database, report, rpoSeconds: ageSeconds }) => ({
@@ -38,8 +42,4 @@ export function drillMetrics(
       },
     })),
   ];
-}
-
-function isJudged(seconds: number | null, targetSeconds: number | null): boolean {
-  return seconds !== null && targetSeconds !== null;
 }

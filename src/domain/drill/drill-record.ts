@@ -14,8 +14,8 @@ import { displayName, displaySeconds } from '../display-text.ts';
 import { describeFailure } from '../failure-cause.ts';
 import { drillKey, makeBackupId } from '../names.ts';
 import { failsDrill } from './findings.ts';
-import { recoveryTimeOfAll } from './recovery-times.ts';
 import { recordedFindings, recordedReport } from './recorded-report.ts';
+import { recoveryTimeOfAll } from './recovery-times.ts';
 
 /** What became of the drill of one database, before it is judged. */
 export interface DrilledSubject extends Pick<DatabaseDrill, 'database' | 'backupId' | 'chosenBy'> {
@@ -209,23 +209,23 @@ export function makeUnplannedRecord(of: {
 }): DrillRecord {
   const { input, source, executionArn, startedAt, failure, endedAt } = of;
   return makeDrillRecord({
-      event: { failure },
-      drill: {
-        drillId: makeBackupId(new Date(startedAt), executionArn),
-        source,
-        planVersion: 0,
-        executionArn,
-        startedAt,
-        trigger: input.trigger ?? 'manual',
-        reason: input.reason ?? null,
-        kind: input.kind ?? 'archive',
-        targets: { rtoSeconds: null, rpoSeconds: null },
-        notes: [],
-        unplanned: true,
-      },
-      databases: [],
-      endedAt,
-    });
+    event: { failure },
+    drill: {
+      drillId: makeBackupId(new Date(startedAt), executionArn),
+      source,
+      planVersion: 0,
+      executionArn,
+      startedAt,
+      trigger: input.trigger ?? 'manual',
+      reason: input.reason ?? null,
+      kind: input.kind ?? 'archive',
+      targets: { rtoSeconds: null, rpoSeconds: null },
+      notes: [],
+      unplanned: true,
+    },
+    databases: [],
+    endedAt,
+  });
 }
 
 /** `drill.json`. */

@@ -1,6 +1,17 @@
 import type { Selection } from '#contracts/restore.ts';
+import type { SourcePlan } from '#contracts/source-plan.ts';
 import type { Toc } from '../archive/toc.ts';
 import { selectEntries } from '../restore/selection.ts';
+
+/** What the plan has rehearsed of every database: all of it, or `drill.tables` with what they need. */
+export function plannedSelection({ drill: { tables } }: Pick<SourcePlan, 'drill'>): Selection {
+  return {
+    ...(tables === undefined ? {} : { tables }),
+    without: [],
+    // A table alone may need types and functions that nobody thought of when the plan was written.
+    withDependencies: tables !== undefined,
+  };
+}
 
 /**
  * `drill.tables` is of the whole source: those that this database has or, where it has none of them, all of it.

@@ -6,8 +6,8 @@ import { retrievalPlan } from '../restore/retrieval-plan.ts';
 import type { ChosenArchive } from './choose.ts';
 
 /**
- * One archive's rehearsal, as Retrieve Archive and the restore engine understand it: all of the database (or
- * those of the plan's `drill.tables` that it has, with what they need), with its roles, under its own name on a server that is
+ * One archive's rehearsal, as Retrieve Archive and the restore engine understand it: all of the database (of
+ * the plan's `drill.tables` see `plannedSelection`), with its roles, under its own name on a server that is
  * empty. The id is the database's own, derived from the execution: asking again plans the same.
  */
 export function planArchiveDrill(of: {
@@ -21,15 +21,14 @@ export function planArchiveDrill(of: {
   const { drill, plan, chosen, archive, stored } = of;
   const { database, backupId } = chosen.backup;
   const { heartbeatSeconds, timeoutMinutes } = plan.drill;
-  // Of the whole source: the task knows which of them this database has.
-  const { tables } = plan.drill;
   return {
     restore: {
       restoreId: makeBackupId(new Date(drill.startedAt), `${drill.executionArn}/${database}`),
       source: drill.source,
       executionArn: drill.executionArn,
       startedAt: drill.startedAt,
-      reason: drill.reason,
+      // The drill has it.
+      reason: null,
       backup: { database, backupId },
       trust: 'verified',
       archive,
@@ -40,12 +39,8 @@ export function planArchiveDrill(of: {
         mode: 'new',
         swapWith: null,
       },
-      selection: {
-        ...(tables === undefined ? {} : { tables }),
-        without: [],
-        // A table alone may need types and functions that nobody thought of when the plan was written.
-        withDependencies: tables !== undefined,
-      },
+      // Of the plan's tables Drill Database makes it: they would be in the state once an archive, which has an end.
+      selection: { without: [], withDependencies: false },
       // The server has no role but its own.
       roles: { createMissing: true, noOwner: false },
       jobs: plan.restore.jobs,

@@ -1,11 +1,10 @@
 import type { AlarmDefinition } from '#contracts/metrics.ts';
 import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import { possibleDrillKinds } from '../drill/drill-kinds.ts';
-import { nextDue, type Schedule } from '../schedule.ts';
+import { drillTargets } from '../drill/drill-targets.ts';
+import { freshnessSeconds, longestGapSeconds } from './freshness.ts';
 import { planSchedules } from './plan-schedules.ts';
 
-/** From the start of a run to its verified backup, and then some: 6 h. */
-export const FRESHNESS_GRACE_SECONDS = 6 * 3600;
 /** A drill that failed can be repeated before its absence is an alarm: 7 days. */
 export const DRILL_GRACE_SECONDS = 7 * 86_400;
 
@@ -110,13 +109,18 @@ function callsOfRuns(alerts: SourcePlan['alerts']['on']): AlarmDefinition['calls
 
 function drillAlarms(plan: SourcePlan): AlarmDefinition[] {
   if (possibleDrillKinds(plan).length === 0) return [];
-  const { rtoMinutes, rpoMinutes } = plan.drill.targets;
+  const { rtoSeconds, rpoSeconds } = drillTargets(plan);
   const texts = {
     DrillFailed: 'the last drill failed: a backup did not come back as it should.',
-    RtoMissed: `the last drill took longer than the target of ${rtoMinutes} min.`,
-    RpoMissed: `the newest data of the last drill were older than the target of ${rpoMinutes} min.`,
+    RtoMissed: `the last drill took longer than the target of ${rtoSeconds / 60} min.`,
+    RpoMissed: `the newest data of the last drill were older than the target of ${(rpoSeconds ?? 0) / 60} min.`,
   };
-  return (['DrillFailed', 'RtoMissed', 'RpoMissed'] as const).map((kind) =>
+  const kinds = [
+    'DrillFailed',
+    'RtoMissed',
+    ...(rpoSeconds === null ? [] : ['RpoMissed' as const]),
+  ] as const;
+  return kinds.map((kind) =>
     define(plan, { kind, metric: kind, threshold: 0, text: texts[kind], calls: [] }),
   );
 }
@@ -176,16 +180,6 @@ function define(
   };
 }
 
-/** Oldest that the newest verified backup may be; undefined: nothing says when there should be one. */
-export function freshnessSeconds({
-  monitoring,
-  schedule,
-}: Pick<SourcePlan, 'monitoring' | 'schedule'>): number | undefined {
-  if (monitoring.freshnessHours !== undefined) return monitoring.freshnessHours * HOUR_SECONDS;
-  const gap = schedule && longestGapSeconds(schedule);
-  return gap === undefined ? undefined : gap + FRESHNESS_GRACE_SECONDS;
-}
-
 /** Longest that no drill may have passed; undefined: nothing can be drilled, or says when it should be. */
 export function drillAgeSeconds(
   plan: Pick<SourcePlan, 'monitoring' | 'drill' | 'kinds' | 'engine'>,
@@ -195,33 +189,6 @@ export function drillAgeSeconds(
   if (monitoring.drillAgeDays !== undefined) return monitoring.drillAgeDays * DAY_SECONDS;
   const gap = drill.schedule === 'none' ? undefined : longestGapSeconds(drill.schedule);
   return gap === undefined ? undefined : gap + DRILL_GRACE_SECONDS;
-}
-
-/**
- * Any year would do: it has both changes of the clocks and months of every length but 29 days. Fixed, so that the
- * same plan makes the same alarms whenever it is deployed.
- */
-const GAPS_FROM = new Date('2026-01-01T00:00:00Z');
-const GAPS_DAYS = 400;
-/** One that is due so often, every hour of a month or every five minutes of a week's office hours, has shown its gaps. */
-const MOST_GAPS = 800;
-
-/**
- * The longest time between two runs of a schedule, over 400 days or its first two runs, whichever is longer.
- * Undefined: it is due once, or never again.
- */
-export function longestGapSeconds(schedule: Schedule): number | undefined {
-  const end = GAPS_FROM.getTime() + GAPS_DAYS * DAY_SECONDS * 1000;
-  // A rate counts from the last run; a run at the start of time makes the first gap a whole one.
-  let last = nextDue(schedule, GAPS_FROM, GAPS_FROM);
-  let longest: number | undefined;
-  for (let gaps = 0; last && gaps < MOST_GAPS; gaps += 1) {
-    const next = nextDue(schedule, last, last);
-    if (!next || (longest !== undefined && next.getTime() > end)) break;
-    longest = Math.max(longest ?? 0, (next.getTime() - last.getTime()) / 1000);
-    last = next;
-  }
-  return longest;
 }
 
 function inWords(seconds: number): string {

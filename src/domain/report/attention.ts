@@ -1,4 +1,4 @@
-import type { DatabaseDrill, DrillRecord } from '#contracts/drill.ts';
+import type { DatabaseDrill, DrillFinding, DrillRecord } from '#contracts/drill.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
 import { defaultKinds, type SourcePlan } from '#contracts/source-plan.ts';
 import { DrillFailed } from '#errors';
@@ -8,9 +8,10 @@ import { displayAge, displayUtc } from '../display-time.ts';
 import { possibleDrillKinds } from '../drill/drill-kinds.ts';
 import { failsDrill } from '../drill/findings.ts';
 import { countsForSource, tablesLeftOut } from '../drill/whole-drill.ts';
-import { drillAgeSeconds, freshnessSeconds } from '../monitoring/alarms.ts';
+import { drillAgeSeconds } from '../monitoring/alarms.ts';
+import { freshnessSeconds } from '../monitoring/freshness.ts';
 import { nextStep } from '../next-steps.ts';
-import { failedBeforeItBegan, partWords } from './drill-outcome.ts';
+import { partWords } from './drill-outcome.ts';
 import {
   isOnServer,
   maySpeak,
@@ -466,14 +467,17 @@ function ofDrills(
   const possible = plan && possibleDrillKinds(plan);
   const failed = drills.flatMap((record, index) => {
     const isLast = index === 0;
-    if (!isLast && possible?.includes(record.drill.kind) === false) return [];
+    const { kind, unplanned } = record.drill;
+    if (!isLast && !unplanned && possible?.includes(kind) === false) return [];
     const later = drills.slice(0, index);
     const found = failedDatabases(record, later).filter(
       ({ database }) => isLast || isOnServer({ extent }, database),
     );
     const when = isLast ? 'The last drill' : `The last ${record.drill.kind} drill of it`;
-    if (found.length > 0) return found.flatMap((it) => ofFailedDatabase({ source, when }, it));
-    return failedAsWhole(record, later) ? [ofFailedDrill(source, record, isLast)] : [];
+    return [
+      ...found.flatMap((it) => ofFailedDatabase({ source, when }, it)),
+      ...(failedAsWhole(record, later) ? ofFailedDrill(source, record, isLast) : []),
+    ];
   });
   if (failed.length > 0) return failed;
   return ofDrillAge({ source, plan, drills, now });
@@ -487,7 +491,7 @@ function ofDrillAge({
   now,
 }: Pick<SourceRecords, 'source' | 'plan' | 'drills'> & { now: Date }): Attention[] {
   const limitSeconds = plan && drillAgeSeconds(plan);
-  if (limitSeconds === undefined) return [];
+  if (!plan || limitSeconds === undefined) return [];
   const [last] = drills;
   const counted = drills.find(countsForSource);
   const base = { level: 'amber', source, database: null } as const;
@@ -519,23 +523,21 @@ function ofDrillAge({
 }
 
 /** Where what a drill's own server lacks can be had. */
-function withAll(plan: SourcePlan): string {
-  return possibleDrillKinds(plan).includes('snapshot')
+function withAll(plan: Pick<SourcePlan, 'source' | 'engine'>): string {
+  return plan.engine.type !== 'postgres'
     ? `A server that RDS restores has it: holdfast drill ${plan.source} --kind snapshot.`
     : "An image of the drill's task that has it brings all back.";
 }
 
 /**
- * It failed and no database of it did: what it was to bring back was not even chosen, or RDS did not restore its server.
- * A later one of its kind tells better; one that somebody asked for by name told them, and says nothing of the source
- * where it did not begin.
+ * It failed by more than its databases: what it was to bring back was not even chosen, RDS did not restore its server,
+ * or all together took too long. A later one of its kind tells better; the kind of one that was not planned is a guess.
  */
 function failedAsWhole(record: DrillRecord, later: readonly DrillRecord[]): boolean {
-  if (record.status !== 'FAILED' || record.databases.some(({ status }) => status === 'FAILED')) {
-    return false;
-  }
-  if (record.drill.part && failedBeforeItBegan(record)) return false;
-  return !later.some(({ drill }) => drill.kind === record.drill.kind && !drill.part);
+  const { status, drill, databases, findings = [] } = record;
+  const byDatabase = databases.some((it) => it.status === 'FAILED');
+  if (status !== 'FAILED' || (byDatabase && !findings.some(failsDrill))) return false;
+  return !later.some((it) => !it.drill.part && (drill.unplanned || it.drill.kind === drill.kind));
 }
 
 /**
@@ -551,19 +553,31 @@ function failedDatabases(record: DrillRecord, later: readonly DrillRecord[]): Da
   return record.databases.filter((it) => it.status === 'FAILED' && !since.has(it.database));
 }
 
-/** Of one that failed as a whole. */
-function ofFailedDrill(source: string, record: DrillRecord, isLast: boolean): Attention {
-  const { error, cause, drill } = record;
-  const name = error ?? DrillFailed.errorName;
+/** Of one that failed as a whole: what was found of all together, else why. */
+function ofFailedDrill(source: string, record: DrillRecord, isLast: boolean): Attention[] {
+  const { error, cause, drill, findings = [] } = record;
+  const base = { level: 'red', source, database: null } as const;
   const which = isLast ? 'The last drill' : `The last ${drill.kind} drill`;
-  return {
-    level: 'red',
-    source,
-    database: null,
-    what: `${which} failed${failedBeforeItBegan(record) ? ' before it began' : ''}: ${name}`,
-    why: cause,
-    toDo: nextStep(name),
-  };
+  const failing = findings.filter((finding) => failsDrill(finding));
+  if (failing.length > 0) {
+    return failing.map((finding) => ({
+      ...base,
+      what: `${which} ${foundWords(finding)}, of all databases together`,
+      why: finding.message,
+      toDo: finding.advice,
+    }));
+  }
+  const name = error ?? DrillFailed.errorName;
+  const when = drill.unplanned
+    ? `${isLast ? 'The last' : 'A'} drill failed before it began`
+    : `${which} failed`;
+  return [{ ...base, what: `${when}: ${name}`, why: cause, toDo: nextStep(name) }];
+}
+
+/** `missed its RPO target`, `failed: rows of public.orders`. */
+function foundWords({ class: kind, check, subject }: DrillFinding): string {
+  if (kind === 'target') return `missed its ${check.toUpperCase()} target`;
+  return `failed: ${check}${subject === null ? '' : ` of ${displayName(subject)}`}`;
 }
 
 /** Each finding that fails it; where its drill did not get so far, why. */
@@ -575,11 +589,11 @@ function ofFailedDatabase(
   const found = findings
     .filter((finding) => failsDrill(finding))
     .map(
-      ({ check, subject, message, advice }): Attention => ({
+      (finding): Attention => ({
         ...base,
-        what: `${when} failed: ${check}${subject === null ? '' : ` of ${displayName(subject)}`}`,
-        why: message,
-        toDo: advice,
+        what: `${when} ${foundWords(finding)}`,
+        why: finding.message,
+        toDo: finding.advice,
       }),
     );
   const isByFindings = error === null || (report !== null && error === DrillFailed.errorName);

@@ -5,7 +5,7 @@ import { html, Markup } from './html.ts';
 import type { ReportModel, SourceReport } from './report-model.ts';
 import { sourceSection } from './source-section.ts';
 import { STYLE } from './style.ts';
-import { cell, count, dollars, LEVEL_WORDS, nameOf, pill, sourceId } from './words.ts';
+import { cell, count, cut, dollars, LEVEL_WORDS, nameOf, pill, sourceId } from './words.ts';
 
 /** Nothing is loaded and nothing runs; the style is in the document. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -204,16 +204,6 @@ function whereOf(group: Group): Markup | false {
   const names = group.flatMap(({ database }) => (database === null ? [] : [nameOf(database)]));
   const further = names.length - NAMES_SHOWN;
   return html`<a href="#${sourceId(source)}"><bdi>${source}</bdi></a>${names.slice(0, NAMES_SHOWN).map((name, index) => [index === 0 ? ' / ' : ', ', name])}${further > 0 && ` and ${further} more`}`;
-}
-
-/** Of a cause; the execution and the log have it all. */
-const CAUSE_CHARACTERS = 600;
-
-function cut(text: string): string {
-  const points = Array.from(text.slice(0, CAUSE_CHARACTERS * 2));
-  return points.length <= CAUSE_CHARACTERS
-    ? text
-    : `${points.slice(0, CAUSE_CHARACTERS).join('')}…`;
 }
 
 function overview({ sources, generatedAt }: ReportModel): Markup {

@@ -1,9 +1,11 @@
-import type { DrillRecord } from '#contracts/drill.ts';
+import type { DrillRecord, DrillTargets } from '#contracts/drill.ts';
 import type { RunSummary } from '#contracts/run-summary.ts';
 import { defaultKinds } from '#contracts/source-plan.ts';
 import { HoldfastError } from '#errors';
 import type { InventoryBackup } from '../backup-inventory.ts';
 import { displayName } from '../display-text.ts';
+import { drillTargets } from '../drill/drill-targets.ts';
+import { drilledAtOf, lastDrilledArchives } from '../drill/last-drilled.ts';
 import { countsForSource } from '../drill/whole-drill.ts';
 import { resultsOfSummary } from '../results-of-summary.ts';
 import {
@@ -132,7 +134,8 @@ export interface RetentionReport {
 export interface DrillsReport {
   /** Newest first. */
   readonly records: readonly DrillRecord[];
-  readonly targets: { readonly rtoSeconds: number; readonly rpoSeconds: number } | null;
+  /** Of each null: it is not judged. */
+  readonly targets: DrillTargets | null;
   /** Of all of the source: one that passed in part does not count. */
   readonly lastPassedAt: Date | null;
 }
@@ -294,8 +297,7 @@ function nextRunOf({ plan, runs: [last], untold }: SourceRecords, now: Date): Da
 
 function targetsOf({ plan, drills }: SourceRecords): DrillsReport['targets'] {
   if (!plan) return drills[0]?.drill.targets ?? null;
-  const { rtoMinutes, rpoMinutes } = plan.drill.targets;
-  return { rtoSeconds: rtoMinutes * 60, rpoSeconds: rpoMinutes * 60 };
+  return drillTargets(plan);
 }
 
 /** Of the drills, newest first; null: none has brought all of the source back. */
@@ -362,8 +364,9 @@ interface Retained {
 }
 
 /** As Apply Retention plans it, without what only a run knows. */
-function retainAll({ plan, inventory, runs }: SourceRecords, now: Date): Retained {
+function retainAll({ plan, inventory, runs, drills }: SourceRecords, now: Date): Retained {
   if (!plan) return { plans: new Map(), stopped: null };
+  const drilled = lastDrilledArchives(drills);
   const { archives: rules, timezone, dryRun } = plan.retention;
   const plans = new Map<string, RetentionPlan>();
   let refused: string | undefined;
@@ -372,7 +375,7 @@ function retainAll({ plan, inventory, runs }: SourceRecords, now: Date): Retaine
       (backup): RetentionItem => ({
         ...backup,
         id: backup.backupId,
-        drilledAt: backup.files.get('drilled.json')?.lastModified,
+        drilledAt: drilledAtOf(backup, drilled.get(database)),
         running:
           backup.state !== 'verified' &&
           minutesBetween(backup.time, now) < plan.dump.timeoutMinutes + SETTLED_AFTER_MINUTES,

@@ -5,11 +5,21 @@ import { displayBytes, displayCount } from '../display-text.ts';
 import { displayUtc, relativeTime } from '../display-time.ts';
 import { isWholeDrill } from '../drill/whole-drill.ts';
 import { describeMark, seriesChart, shareBar, targetBar, timelineChart } from './charts.ts';
-import { ageless, failedBeforeItBegan, outcomeWord, partWords } from './drill-outcome.ts';
+import {
+  ageless,
+  allFindings,
+  anyUncompared,
+  failedBeforeItBegan,
+  kindWords,
+  outcomeWord,
+  partWords,
+  timeless,
+  timeWords,
+} from './drill-outcome.ts';
 import { type HtmlValue, html, type Markup } from './html.ts';
 import type { BackupMark, DatabaseReport, Point, SourceReport, Tier } from './report-model.ts';
 import { maySpeak, type UntoldRun } from './report-records.ts';
-import { cell, count, dollars, duration, nameOf, pill, sourceId } from './words.ts';
+import { cell, count, cut, dollars, duration, nameOf, pill, sourceId } from './words.ts';
 
 /** One source: what it has, how it went, what comes next. */
 export function sourceSection(source: SourceReport, now: Date): Markup {
@@ -302,40 +312,41 @@ function drillsBlock(
   const rto = measured((record) => record.rtoSeconds);
   const rpo = measured((record) => record.rpoSeconds);
   const which = last === records[0] ? 'the last drill' : 'the last drill of all of it';
-  const half = (
-    kind: 'rto' | 'rpo',
-    name: string,
-    points: readonly Point[],
-    target: number | undefined,
-  ) => {
+  const half = (kind: 'rto' | 'rpo', name: string, points: readonly Point[]) => {
     const value = last?.[`${kind}Seconds`] ?? null;
+    const target = targets?.[`${kind}Seconds`] ?? null;
     const missed = kind === 'rpo' && last ? ageless(last) : null;
-    const aim = target === undefined ? '' : `; the target is ${duration(target)}`;
+    const all = kind === 'rto' && last ? timeWords(last) : null;
+    const aim = target === null ? '' : `; the target is ${duration(target)}`;
     const words =
       value !== null
-        ? html`<p><strong>${duration(value)}</strong> <span class="quiet">in ${which}${aim}</span></p>${target !== undefined && targetBar({ id: `${id}-${kind}`, title: `${name} in ${which}`, value, target, display: duration })}`
+        ? html`<p><strong>${duration(value)}</strong> <span class="quiet">in ${which}${aim}</span></p>${target !== null && targetBar({ id: `${id}-${kind}`, title: `${name} in ${which}`, value, target, display: duration })}${all !== null && html`<p class="quiet">That is ${all}.</p>`}`
         : missed !== null
-          ? html`<p><strong class="bad">Missed</strong> <span class="quiet">in ${which}${aim}</span></p><p class="quiet wrap">${missed}.</p>`
-          : html`<p class="quiet">${unmeasuredWords(last, which)}</p>`;
+          ? html`<p><strong class="bad">${missed.word === 'missed' ? 'Missed' : 'None'}</strong> <span class="quiet">in ${which}</span></p><p class="quiet wrap">${cut(missed.why)}.</p>`
+          : html`<p class="quiet wrap">${unmeasuredWords(last, which, kind)}</p>`;
     return html`<div><h4>${name}</h4>${words}${points.length > 1 && seriesChart({ id: `${id}-${kind}-s`, title: `${name}, drill by drill`, points, display: duration, tone: 'time' })}</div>`;
   };
   return html`<div class="block"><h3>Drills</h3>
 <div class="pair">
-${half('rto', 'Time to bring the data back (RTO)', rto, targets?.rtoSeconds)}
-${half('rpo', 'Age of the newest data that come back (RPO)', rpo, targets?.rpoSeconds)}
+${half('rto', 'Time to bring the data back (RTO)', rto)}
+${half('rpo', 'Age of the newest data that come back (RPO)', rpo)}
 </div>
-<table class="stack"><thead><tr><th scope="col">Drill</th><th scope="col">Ended</th><th scope="col">Of</th><th scope="col">Result</th><th scope="col" class="num">RTO</th><th scope="col" class="num">RPO</th></tr></thead>
+<table class="stack drills"><thead><tr><th scope="col">Drill</th><th scope="col">Ended</th><th scope="col">Of</th><th scope="col">Result</th><th scope="col" class="num">RTO</th><th scope="col" class="num">RPO</th></tr></thead>
 <tbody>${records.map(
     (record) =>
-      html`<tr><th scope="row"><code>${record.drill.drillId}</code></th>${cell('Ended', html`${displayUtc(new Date(record.endedAt))}, ${relativeTime(new Date(record.endedAt), now)}`)}${cell('Of', html`${record.drill.kind}${drilledNames(record)}`)}${cell('Result', resultOf(record), 'wrap')}${cell('RTO', secondsOrDash(record.rtoSeconds), 'num')}${cell('RPO', ageless(record) === null ? secondsOrDash(record.rpoSeconds) : 'missed', 'num')}</tr>`,
+      html`<tr><th scope="row"><code>${record.drill.drillId}</code></th>${cell('Ended', html`${toTheMinute(new Date(record.endedAt))}, ${relativeTime(new Date(record.endedAt), now)}`)}${cell('Of', html`${kindWords(record)}${drilledNames(record)}`)}${cell('Result', resultOf(record), 'wrap')}${cell('RTO', secondsOrDash(record.rtoSeconds), 'num')}${cell('RPO', ageless(record)?.word ?? secondsOrDash(record.rpoSeconds), 'num')}</tr>`,
   )}</tbody></table></div>`;
 }
 
-function unmeasuredWords(last: DrillRecord | undefined, which: string): string {
+function unmeasuredWords(
+  last: DrillRecord | undefined,
+  which: string,
+  kind: 'rto' | 'rpo',
+): string {
   if (!last) return 'Not measured: no drill of all of it yet.';
-  return failedBeforeItBegan(last)
-    ? `Not measured: ${which} failed before it began.`
-    : `Not measured in ${which}.`;
+  if (failedBeforeItBegan(last)) return `Not measured: ${which} failed before it began.`;
+  const why = kind === 'rto' ? timeless(last) : null;
+  return why === null ? `Not measured in ${which}.` : `Not measured in ${which}. ${cut(why)}.`;
 }
 
 const NAMES_SHOWN = 3;
@@ -349,18 +360,22 @@ function drilledNames({ databases }: DrillRecord): HtmlValue {
   ];
 }
 
+/** Of a cause; the list of what needs attention has more of it. */
+const CAUSE_IN_ROW = 200;
+
 const RESULT_TONES = { passed: 'green', 'passed in part': 'amber', failed: 'red' } as const;
 
 function resultOf(record: DrillRecord): HtmlValue {
   const word = outcomeWord(record);
-  const findings = record.databases.flatMap((it) => it.findings);
+  const findings = allFindings(record);
   const words = [
     partWords(record),
     failedBeforeItBegan(record)
-      ? `before it began: ${[record.error, record.cause].filter((it) => it !== null).join(': ')}`
+      ? `before it began: ${cut([record.error, record.cause].filter((it) => it !== null).join(': '), CAUSE_IN_ROW)}`
       : findings.length > 0
         ? count(findings.length, 'finding')
         : record.error,
+    anyUncompared(record),
   ].filter((it) => it !== null);
   return html`<span class="pill ${RESULT_TONES[word]}">${word}</span> ${words.length > 0 && html`<span class="quiet">${words.join(', ')}</span>`}`;
 }

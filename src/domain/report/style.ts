@@ -102,7 +102,7 @@ ol.todo .do{margin-top:.15rem}
 .head .pill{margin-left:auto}
 .block{border-top:1px solid var(--line);margin-top:1.1rem;padding-top:1rem}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1rem 1.5rem}
-.pair>*{min-width:0}
+.pair>*{min-width:0;container-type:inline-size}
 .block>.pair,.timeline{margin-top:1rem}
 .pair+table{margin-top:1rem}
 .pair .chart{margin-top:.25rem}
@@ -143,6 +143,15 @@ ul.legend li{display:flex;align-items:center;gap:.35rem}
 ul.legend svg{flex:none}
 footer{padding-top:.5rem;padding-bottom:2.5rem}
 nav ul{list-style:none;margin:0;padding:0}
+@media screen and (min-width:48rem),print and (min-width:43rem){
+table.drills th:first-child{min-width:9rem}
+table.drills th+td{min-width:7.2rem}
+}
+@media (min-width:40.01rem){@container (max-width:23.5rem){
+table.sizes td.barcell,table.sizes thead td{display:none}
+table.sizes thead th{white-space:normal}
+table.sizes th:first-child{min-width:0}
+}}
 @media (max-width:40rem){
 main,header.top,footer{padding-left:.85rem;padding-right:.85rem}
 header.top p{margin-left:0}
@@ -163,13 +172,14 @@ table.sizes tbody th{flex:1 1 auto;min-width:0;max-width:100%}
 table.sizes td.num{margin-left:auto}
 table.sizes td.barcell{flex:1 0 100%;width:auto;padding:.3rem 0 .15rem}
 }
+@page{margin:14mm 12mm}
 @media print{
 :root{color-scheme:light;${variables(0)}}
 body{background:#fff;font-size:10pt}
 main,header.top,footer{max-width:none;padding-left:0;padding-right:0}
 .card{border-color:#bbb;break-inside:auto}
-.pair>*,tr,ol.todo>li,.verdict{break-inside:avoid}
-h2,h3{break-after:avoid}
+.pair>*,.timeline,tr,ol.todo>li,.verdict{break-inside:avoid}
+h2,h3,h4,.head{break-after:avoid}
 .skip,nav.tabs,details:not([open]){display:none}
 .scroll{overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}

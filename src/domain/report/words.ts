@@ -53,3 +53,14 @@ export function duration(seconds: number): string {
 export function cell(label: string, content: HtmlValue, kind: '' | 'num' | 'wrap' = ''): Markup {
   return html`<td class="${kind}" data-label="${label}"><div>${content}</div></td>`;
 }
+
+/** Of a cause; the execution and the log have it all. */
+const CAUSE_CHARACTERS = 600;
+
+/** Text from outside, so long that it fits its place. */
+export function cut(text: string, characters = CAUSE_CHARACTERS): string {
+  const points = Array.from(text.slice(0, characters * 2));
+  return points.length <= characters && text.length <= characters * 2
+    ? text
+    : `${points.slice(0, characters).join('')}…`;
+}

@@ -26,10 +26,7 @@ export function chooseBackup(
       remedy: meant
         ? `did you mean ${displayName(meant)}?`
         : known.length > 0
-          ? `there are backups of ${known
-              .slice(0, NAMED)
-              .map((name) => displayName(name))
-              .join(', ')}`
+          ? `there are backups of ${firstOf(known.map((name) => displayName(name)))}`
           : 'the source has no backup at all',
     });
   }
@@ -68,7 +65,10 @@ function requireArchive({ files, backupId }: InventoryBackup, where: string): vo
 }
 
 function newest(backups: readonly InventoryBackup[]): string {
-  const named = backups.slice(0, NAMED).map(({ backupId, state }) => `${backupId} (${state})`);
-  const more = backups.length - named.length;
-  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return firstOf(backups.map(({ backupId, state }) => `${backupId} (${state})`));
+}
+
+function firstOf(names: readonly string[]): string {
+  const more = names.length - NAMED;
+  return `${names.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -4,8 +4,8 @@ import { displayText } from '#domain/display-text.ts';
 import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { quoteIdentifier } from '#domain/restore/sql-tokens.ts';
 import { serverTrouble } from '#domain/restore/statement-failure.ts';
-import { withSession } from '#operations/restore/target-server.ts';
 import type { Databases, Session } from '#runtime/ports.ts';
+import { withCheckSession } from './check-session.ts';
 
 export interface AmcheckRequest {
   readonly connection: Connection;
@@ -51,7 +51,7 @@ export async function amcheck(
 ): Promise<AmcheckResult> {
   const { connection, database, mode, jobs, signal } = request;
   if (mode === 'off') return skipped('the plan switches it off (drill.checks.amcheck)');
-  const prepared = await withSession(databases, connection, database, prepare, { signal });
+  const prepared = await withCheckSession(databases, connection, database, prepare, { signal });
   if (typeof prepared === 'string') return skipped(prepared);
   const damage: { relation: string; message: string }[] = [];
   const unchecked: { relation: string; reason: string }[] = [];
@@ -75,7 +75,7 @@ export async function amcheck(
   const failed = new AbortController();
   const either = { signal: AbortSignal.any([signal, failed.signal]) };
   const sessions = Array.from({ length: Math.min(jobs, prepared.relations.length) }, () =>
-    withSession(databases, connection, database, work, either).catch((error: unknown) =>
+    withCheckSession(databases, connection, database, work, either).catch((error: unknown) =>
       failed.abort(error),
     ),
   );

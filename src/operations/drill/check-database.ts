@@ -2,9 +2,9 @@ import type { DrillChecks, DrillFinding, DrillOrder, DrillPhase } from '#contrac
 import type { Connection } from '#contracts/source-plan.ts';
 import { integrityFindings, smokeFindings } from '#domain/drill/findings.ts';
 import type { PhaseTimes } from '#operations/restore/phase-times.ts';
-import { withSession } from '#operations/restore/target-server.ts';
 import type { Databases, Deps } from '#runtime/ports.ts';
 import { amcheck, checkDataChecksums } from './amcheck.ts';
+import { withCheckSession } from './check-session.ts';
 import { runSmokeQueries } from './smoke-queries.ts';
 
 export interface CheckDatabaseRequest {
@@ -41,9 +41,15 @@ export async function checkDatabase(
   const { damage, dataChecksums } = await phases.time('amcheck', async () => ({
     damage: await amcheck(deps, { connection, database, mode, jobs, signal }),
     // After all was read; in a session of its own, which sees what the others have counted.
-    dataChecksums: await withSession(deps.databases, connection, database, checkDataChecksums, {
-      signal,
-    }),
+    dataChecksums: await withCheckSession(
+      deps.databases,
+      connection,
+      database,
+      checkDataChecksums,
+      {
+        signal,
+      },
+    ),
   }));
   const seconds = Math.max(0, (deps.clock.now().getTime() - began) / 1000);
   const outcomes = await phases.time('smoke-queries', () =>

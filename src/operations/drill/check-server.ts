@@ -8,6 +8,7 @@ import type {
 import { selectDatabases } from '#domain/database-selection.ts';
 import { displayName, displayText } from '#domain/display-text.ts';
 import { dataFinding, environmentFinding } from '#domain/drill/findings.ts';
+import { SUBSCRIPTIONS_QUERY, type SubscriptionRow } from '#domain/restore/user-objects.ts';
 import { PhaseTimes } from '#operations/restore/phase-times.ts';
 import { listServerDatabases, type ServerDatabase } from '#operations/restore/server-databases.ts';
 import { inspectTargetServer, withSession } from '#operations/restore/target-server.ts';
@@ -90,9 +91,11 @@ export async function checkServer(
     const isOfPlan = selected.names.includes(name);
     const phases = new PhaseTimes<DrillPhase>(deps, (phase) => tell?.({ phase, subject: name }));
     phases.add(...before);
-    const [contents] = await ask(name, (session) =>
-      session.query<{ tables: number; rows: string }>(CONTENTS_QUERY),
-    );
+    const { contents, subscribed } = await ask(name, async (session) => {
+      const [counted] = await session.query<{ tables: number; rows: string }>(CONTENTS_QUERY);
+      const subscriptions = await session.query<SubscriptionRow>(SUBSCRIPTIONS_QUERY);
+      return { contents: counted, subscribed: subscriptions.filter(({ enabled }) => enabled) };
+    });
     const { checks, findings } = await checkDatabase(deps, {
       connection,
       database: name,
@@ -122,10 +125,11 @@ export async function checkServer(
       tables: contents?.tables ?? 0,
       rows: Number(contents?.rows ?? 0),
       sizeBytes: Number(sizeBytes),
+      begunAt: order.begunAt,
       measuredSeconds,
       rtoSeconds: measuredSeconds,
       extrapolated: false,
-      findings: [...missing, ...findings],
+      findings: [...missing, ...pulling(name, subscribed), ...findings],
     });
     missing = [];
   }
@@ -137,6 +141,18 @@ function notSeen({ name, obstacle }: ServerDatabase): DrillFinding {
     name,
     `the database ${displayName(name)} was not looked at, so that nothing is known of what came back of it: ${displayText(obstacle ?? '', 200)}`,
     'on the source, let the role of the drill connect to it (GRANT CONNECT ON DATABASE), or drop it if nobody needs it',
+  );
+}
+
+/** RDS brings a subscription back as it was, and it starts with the server: long before this can be seen. */
+function pulling(database: string, subscribed: readonly SubscriptionRow[]): DrillFinding[] {
+  return subscribed.map(({ identity }) =>
+    environmentFinding(
+      'restore',
+      database,
+      `the subscription ${identity} in ${displayName(database)} is enabled: the drill's server may pull from production's publisher, under the slot of the original, which then misses those changes`,
+      'set drill.kinds to [archive]: what a drill restores of an archive is never enabled',
+    ),
   );
 }
 

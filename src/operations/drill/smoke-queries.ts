@@ -5,8 +5,8 @@ import { displayText } from '#domain/display-text.ts';
 import { describeExpectation, judge, VALUE_CHARACTERS } from '#domain/drill/expectation.ts';
 import { serverMessage, sqlStateOf } from '#domain/restore/sql-state.ts';
 import { serverTrouble } from '#domain/restore/statement-failure.ts';
-import { withSession } from '#operations/restore/target-server.ts';
 import type { Databases, Deps, Session } from '#runtime/ports.ts';
+import { withCheckSession } from './check-session.ts';
 
 export interface SmokeRequest {
   readonly connection: Connection;
@@ -75,7 +75,7 @@ async function runQuery(
   const expected = describeExpectation(query.expect);
   const late = AbortSignal.timeout((query.timeoutSeconds + ANSWER_SECONDS) * 1000);
   try {
-    const value = await withSession(
+    const value = await withCheckSession(
       databases,
       connection,
       database,

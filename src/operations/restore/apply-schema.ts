@@ -201,8 +201,8 @@ export class SchemaApplier {
     group: readonly TocEntry[],
     all: readonly TocEntry[],
   ): Promise<void> {
-    if (!this.#loans.hasNew(this.#newOwners(group))) return;
-    await this.#loans.lend(session, this.#newOwners(all));
+    const due = this.#newOwners(group);
+    if (this.#loans.hasNew(due)) await this.#loans.lend(session, this.#newOwners(all), due);
   }
 
   #newOwners(entries: readonly TocEntry[]): NewOwner[] {

@@ -19,18 +19,17 @@ interface Place extends Record<string, unknown> {
   readonly schema: string | null;
   readonly role: string;
   readonly database: string;
-  readonly owner: string;
-  /** The owner must be acted as: the restoring role does not have its privileges by itself. */
+  /** The owner, where the restoring role does not have its privileges by itself, and must act as it. */
   readonly actAs: string | null;
   /** The role may not create there, and we are no superuser, whom nobody asks. */
   readonly lacks: boolean;
 }
 
-/** Those that exist. The owner pg_database_owner is whoever owns the database. */
+/** Those that exist. Whoever may act as the database's owner may also act as pg_database_owner. */
 const PLACES_QUERY = `
   SELECT w.schema AS "schema", w.role AS "role", d.datname::pg_catalog.text AS "database",
-         p.owner::pg_catalog.text AS "owner",
-         CASE WHEN NOT pg_catalog.pg_has_role(p.owner, 'USAGE') THEN p.owner::pg_catalog.text END AS "actAs",
+         CASE WHEN NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+              THEN pg_catalog.pg_get_userbyid(o.owner)::pg_catalog.text END AS "actAs",
          NOT pg_catalog.current_setting('is_superuser')::pg_catalog.bool
            AND NOT CASE WHEN n.oid IS NULL
                         THEN pg_catalog.has_database_privilege(r.oid, d.oid, 'CREATE')
@@ -40,10 +39,7 @@ const PLACES_QUERY = `
   JOIN pg_catalog.pg_roles AS r ON r.rolname = w.role
   JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
   LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
-  CROSS JOIN LATERAL (
-    SELECT CASE WHEN n.oid IS NULL OR pg_catalog.pg_get_userbyid(n.nspowner) = 'pg_database_owner'
-                THEN pg_catalog.pg_get_userbyid(d.datdba)
-                ELSE pg_catalog.pg_get_userbyid(n.nspowner) END) AS p (owner)
+  CROSS JOIN LATERAL (SELECT COALESCE(n.nspowner, d.datdba)) AS o (owner)
   WHERE n.oid IS NOT NULL OR w.schema IS NULL`;
 
 /**
@@ -76,9 +72,13 @@ export class CreateLoans {
 
   /**
    * Lends to those that lack the right. Where the server does not let us, the statement that gives the object
-   * says so itself. Those whose schema is not there are looked for again when asked for again.
+   * says so itself. Those whose schema is not there yet are looked for again, but for those that are `due`.
    */
-  async lend(session: LoanSession, owners: readonly NewOwner[]): Promise<void> {
+  async lend(
+    session: LoanSession,
+    owners: readonly NewOwner[],
+    due: readonly NewOwner[],
+  ): Promise<void> {
     const fresh = owners.filter((owner) => !this.#seen.has(keyOf(owner)));
     for (const place of await placesOf(session, fresh)) {
       this.#seen.add(keyOf(place));
@@ -86,6 +86,7 @@ export class CreateLoans {
       const reason = await change(session, place, (on, role) => `GRANT CREATE ON ${on} TO ${role}`);
       if (reason === undefined) this.#lent.push({ schema: place.schema, role: place.role });
     }
+    for (const owner of due) this.#seen.add(keyOf(owner));
   }
 
   async takeBack(session: LoanSession): Promise<void> {
@@ -93,8 +94,6 @@ export class CreateLoans {
     this.#lent = [];
     for (const { schema, role } of lent) this.#seen.delete(keyOf({ schema, role }));
     for (const place of await placesOf(session, lent)) {
-      // What it may as the owner by now is no loan.
-      if (place.owner === place.role) continue;
       const reason = await change(
         session,
         place,

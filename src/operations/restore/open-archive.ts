@@ -128,7 +128,7 @@ async function readForeign(
   archive: PinnedObject,
   signal: AbortSignal,
 ): Promise<Found> {
-  const { key, versionId, sizeBytes } = archive;
+  const { key, versionId } = archive;
   const reader = new ArchiveReader();
   const body = objects.stream(key, versionId === undefined ? {} : { versionId });
   let openedBytes = 0;
@@ -149,6 +149,7 @@ async function readForeign(
     if (sought || !head || !toc) continue;
     sought = true;
     const located = await locateBlocks(objects, archive, head, toc);
+    if (failure && !located?.tail.length) throw failure.error;
     // Leaving the loop closes the stream.
     if (located) {
       const { blocks, tail } = located;
@@ -156,7 +157,6 @@ async function readForeign(
       openedBytes += tail.length;
       return { head, toc: readableToc(head, toc), blocks, tail, openedBytes };
     }
-    if (failure) throw failure.error;
   }
   const { blocks } = reader.end();
   const { head, toc } = reader as { head: Buffer; toc: Toc };

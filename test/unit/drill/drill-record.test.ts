@@ -162,6 +162,88 @@ describe('the record of a drill', () => {
     });
   });
 
+  it('fails by the time until all are back, though each database alone was in time', () => {
+    const inTurn = ['a', 'b', 'c'].map((database, at) =>
+      judgeDatabase(
+        { ...subject, database },
+        makeDrillReport({
+          begunAt: new Date(Date.parse(drill.startedAt) + at * 6_000_000).toISOString(),
+          measuredSeconds: 6000,
+          rtoSeconds: 6000,
+        }),
+        drill,
+      ),
+    );
+    expect(inTurn.map(({ status }) => status)).toEqual(['PASSED', 'PASSED', 'PASSED']);
+    const late = record(inTurn);
+    expect(late).toMatchObject({
+      status: 'FAILED',
+      error: 'DrillFailed',
+      cause:
+        'each of 3 databases came back in time, all of them took 5 h 0 min, more than 4 h 0 min',
+      rtoSeconds: 18_000,
+      findings: [{ class: 'target', check: 'rto', subject: null }],
+    });
+    expect(drillMetrics(late)[0]?.values).toMatchObject({
+      DrillFailed: 1,
+      DrillRto: 18_000,
+      RtoMissed: 1,
+    });
+    const { text } = drillAlert(late, 'backups');
+    expect(text).toContain(
+      'RTO 5 h 0 min of 4 h 0 min: MISSED; until all 3 databases are back, the slowest alone 1 h 40 min',
+    );
+    expect(text).toContain('all databases: rto: each of 3 databases came back in time');
+    const two = record(inTurn.slice(0, 2));
+    expect(two).toMatchObject({ status: 'PASSED', rtoSeconds: 12_000 });
+    expect(two.findings).toBeUndefined();
+  });
+
+  it('tells of the one database that took too long, and not of all once more', () => {
+    const slow = judgeDatabase(
+      subject,
+      makeDrillReport({ begunAt: drill.startedAt, rtoSeconds: 20_000 }),
+      drill,
+    );
+    const late = record([slow]);
+    expect(late.findings).toBeUndefined();
+    expect(drillMetrics(late)[0]?.values).toMatchObject({ RtoMissed: 1 });
+  });
+
+  it('has no RTO where too little came back, says why, and records nothing of it', () => {
+    const little = judgeDatabase(
+      subject,
+      makeDrillReport({ rtoSeconds: null, rtoUnknown: '25 B of 500 GB of data were restored' }),
+      drill,
+    );
+    const whole = record([passed, little]);
+    expect(whole).toMatchObject({ status: 'PASSED', rtoSeconds: null });
+    expect(drillMetrics(whole)[0]?.values).toEqual({
+      DrillFailed: 0,
+      DrillRpo: 28_800,
+      RpoMissed: 0,
+    });
+    const { subject: title, text } = drillAlert(whole, 'backups');
+    expect(title).toBe('Holdfast: drill of orders passed');
+    expect(text).toContain('RTO: was not measured, the target is 4 h 0 min');
+    expect(text).toContain('shop: 25 B of 500 GB of data were restored');
+  });
+
+  it('judges no age where the plan has no target of it', () => {
+    const byHand = makeDrill({ targets: { rtoSeconds: 14_400, rpoSeconds: null } });
+    const old = { ...subject, newestDataAt: '2025-11-20T10:00:00.000Z' };
+    const judged = judgeDatabase(old, makeDrillReport(), byHand);
+    expect(judged).toMatchObject({ status: 'PASSED', rpoSeconds: 365 * 86_400, findings: [] });
+    const whole = makeDrillRecord({ event: {}, drill: byHand, databases: [judged], endedAt });
+    expect(drillMetrics(whole)[0]?.values).toEqual({
+      DrillFailed: 0,
+      DrillRto: 120,
+      RtoMissed: 0,
+      DrillRpo: 365 * 86_400,
+    });
+    expect(drillAlert(whole, 'backups').text).toContain(', there is no target');
+  });
+
   it('has the one error by which all failed, and DrillFailed where there were several', () => {
     expect(record([passed])).toMatchObject({ status: 'PASSED', error: null, cause: null });
     expect(record([passed, killed])).toMatchObject({
@@ -280,6 +362,28 @@ describe('the alert about a drill', () => {
     expect(alert.text).toContain('s3://backups/drills/orders/');
     expect(alert.text).not.toContain('What was found');
     expect(alert.attributes).toMatchObject({ event: 'drill', status: 'PASSED', severity: 'info' });
+  });
+
+  it('says that it passed in part where tables were left out', () => {
+    const some = judgeDatabase(
+      subject,
+      makeDrillReport({ tables: 0, rows: 0, tablesLeftOut: 1, rtoSeconds: null }),
+      drill,
+    );
+    const alert = drillAlert(record([some]), bucket);
+    expect(alert.subject).toBe('Holdfast: drill of orders passed in part: 0 of 1 table');
+    expect(alert.text).toContain('PASSED shop');
+    expect(alert.text).toContain('0 of 1 table with 0 rows');
+    expect(alert.text).not.toContain('all of them good');
+    expect(alert.attributes).toMatchObject({ severity: 'warning' });
+    expect(alert.json).toMatchObject({ tablesLeftOut: 1 });
+  });
+
+  it('says of rows that nothing counted at the backup that they were not compared', () => {
+    const structure = judgeDatabase(subject, makeDrillReport({ rowsCompared: false }), drill);
+    const words = 'rows not compared: verified by structure only';
+    expect(drillAlert(record([structure]), bucket).text).toContain(words);
+    expect(drillAlert(record([passed]), bucket).text).not.toContain(words);
   });
 
   it('says what was found, and what to do, when it failed', () => {

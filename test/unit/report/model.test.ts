@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { DrillKind, SourcePlan } from '#contracts/source-plan.ts';
 import { takeInventory } from '#domain/backup-inventory.ts';
 import { backupKey } from '#domain/names.ts';
 import { findAttention } from '#domain/report/attention.ts';
 import { largestTables } from '#domain/report/largest-tables.ts';
 import { makeReport, SHOWN, shownDatabases } from '#domain/report/report-model.ts';
 import type { ReportRecords, SourceRecords } from '#domain/report/report-records.ts';
+import { makeDrillReport } from '#test/fakes/drills.ts';
 import {
   backupIdAt,
   executionArnOf,
@@ -37,6 +39,10 @@ function withUntold(status: string | null | undefined): SourceRecords {
 function told(...sources: SourceRecords[]): string[] {
   return findAttention(recordsOf(...sources)).map(({ level, what }) => `${level} ${what}`);
 }
+
+/** Of a database of which the server of the drill could not take a table. */
+const { version: _version, database: _database, backupId: _backupId, ...FACTS } = makeDrillReport();
+const LEFT_OUT = { ...FACTS, tablesLeftOut: 1 };
 
 const extentOf = (databases: readonly string[] | null, snapshotAt: string | null = null) => ({
   version: 1 as const,
@@ -313,7 +319,7 @@ describe('what needs attention', () => {
     const history = { ...makeHistory({ drills: 0 }), extent: extentOf(['shop', 'audit']) };
     expect(told({ ...history, drills: [failed] })).toEqual([
       'red The last drill failed: DrillFailed',
-      'red The last drill failed: rpo',
+      'red The last drill missed its RPO target',
       'red The last drill failed: TaskStopped',
       'red The last drill failed: TaskStopped',
     ]);
@@ -329,6 +335,152 @@ describe('what needs attention', () => {
     ]);
     const ofAudit = makeDrill('orders', ['audit'], at('20'));
     expect(told({ ...history, drills: [ofAudit, ofShop, failed] })).toEqual([]);
+  });
+
+  it('counts as the last drill only one that brought all of the source back', () => {
+    const at = (day: string) => new Date(`${day}T02:00:00Z`);
+    const whole = makeDrill('orders', ['shop', 'audit'], at('2026-09-20'));
+    const ofShop = makeDrill('orders', ['shop'], at('2026-11-19'));
+    const part = { ...ofShop, drill: { ...ofShop.drill, part: true } } as const;
+    const inPart = makeDrill('orders', ['shop', 'audit'], at('2026-11-19'), 0, {
+      databases: whole.databases.map((it) => ({ ...it, report: LEFT_OUT })),
+    });
+    const of = (...drills: SourceRecords['drills']) => {
+      const { attention, sources } = makeReport(recordsOf({ ...makeHistory(), drills }));
+      const [source] = sources;
+      return {
+        said: attention.map(({ what, why, toDo }) => [what, why, toDo]),
+        lastPassedAt: source?.drills.lastPassedAt,
+      };
+    };
+    const long = 'The last drill that brought all of it back was 61 days ago, the limit is 38 days';
+    const start =
+      'Check that the schedule of drills is enabled, then start one: holdfast drill orders.';
+    expect(of(part, whole)).toEqual({
+      said: [[long, 'The last one passed in part: of a part of the source', start]],
+      lastPassedAt: at('2026-09-20'),
+    });
+    expect(of(inPart, whole)).toEqual({
+      said: [
+        [
+          long,
+          'The last one passed in part: 2 tables left out',
+          expect.stringContaining(`holdfast drills orders ${inPart.drill.drillId} tells`),
+        ],
+      ],
+      lastPassedAt: at('2026-09-20'),
+    });
+    expect(of(inPart)).toMatchObject({
+      said: [['Its drill has not brought all of it back', expect.anything(), expect.anything()]],
+      lastPassedAt: null,
+    });
+    expect(of(part, inPart).said[0]?.[0]).toBe(
+      'None of its last 2 drills has brought all of it back',
+    );
+    const recent = makeDrill('orders', ['shop', 'audit'], at('2026-11-10'));
+    expect(of(part, recent)).toEqual({ said: [], lastPassedAt: at('2026-11-10') });
+  });
+
+  it('sends to a server that RDS restores only where there can be one', () => {
+    const inPart = makeDrill('orders', ['shop'], new Date('2026-11-19T02:00:00Z'), 0, {
+      databases: makeDrill('orders', ['shop'], HISTORY_NOW).databases.map((it) => ({
+        ...it,
+        report: LEFT_OUT,
+      })),
+    });
+    const history = { ...makeHistory(), drills: [inPart] };
+    const toDo = (engine: SourcePlan['engine']) => {
+      const plan = { ...makePlan({ kinds: ['logical'] }), engine };
+      return findAttention(recordsOf({ ...history, plan }))[0]?.toDo;
+    };
+    expect(toDo({ type: 'rds-instance', identifier: 'orders-prod' })).toContain('--kind snapshot');
+    expect(toDo({ type: 'postgres' })).toMatch(/tells what its server lacked\. (?!.*--kind)/);
+  });
+
+  it('has a drill that failed before it began, until a drill of the source begins', () => {
+    const at = (day: string) => new Date(`2026-11-${day}T02:00:00Z`);
+    const ended = makeDrill('orders', [], at('15'), 0, {
+      status: 'FAILED',
+      error: 'InvalidPlan',
+      cause: 'drill.server.securityGroups is missing',
+      rtoSeconds: null,
+      rpoSeconds: null,
+    });
+    const unplanned = { ...ended, drill: { ...ended.drill, unplanned: true } } as const;
+    const before = makeDrill('orders', ['shop', 'audit'], at('10'));
+    const after = makeDrill('orders', ['shop', 'audit'], at('18'));
+    const ofShop = makeDrill('orders', ['shop'], at('18'));
+    const of = (...drills: SourceRecords['drills']) => ({ ...makeHistory(), drills });
+    expect(findAttention(recordsOf(of(unplanned, before)))).toEqual([
+      {
+        level: 'red',
+        source: 'orders',
+        database: null,
+        what: 'The last drill failed before it began: InvalidPlan',
+        why: 'drill.server.securityGroups is missing',
+        toDo: expect.stringMatching(/\w/),
+      },
+    ]);
+    const part = { ...ofShop, drill: { ...ofShop.drill, part: true } } as const;
+    expect(told(of(part, unplanned, before))).toEqual([
+      'red A drill failed before it began: InvalidPlan',
+    ]);
+    expect(told(of(after, unplanned, before))).toEqual([]);
+    // Its own kind is not known, so that one of another kind will do.
+    const snapshot = { ...after, drill: { ...after.drill, kind: 'snapshot' } } as const;
+    expect(told(of(snapshot, unplanned, before))).toEqual([]);
+  });
+
+  it('has a drill of a snapshot of which nothing came back, until another one of it does', () => {
+    const at = (day: string) => new Date(`2026-11-${day}T02:00:00Z`);
+    const ofServer = (day: string, changes: Partial<SourceRecords['drills'][number]> = {}) => {
+      const drill = makeDrill('orders', ['shop'], at(day), 0, changes);
+      return { ...drill, drill: { ...drill.drill, kind: 'snapshot' } } as const;
+    };
+    const failed = ofServer('15', {
+      status: 'FAILED',
+      error: 'RestoreFailed',
+      cause: 'storage-full',
+      databases: [],
+    });
+    const kinds: DrillKind[] = ['archive', 'snapshot'];
+    const of = (...drills: SourceRecords['drills']) => ({
+      ...makeHistory(),
+      plan: makePlan({ kinds: ['logical', 'snapshot'], drill: { kinds } }),
+      drills,
+    });
+    const ofArchives = makeDrill('orders', ['shop', 'audit'], at('18'));
+    expect(told(of(failed))).toEqual(['red The last drill failed: RestoreFailed']);
+    expect(told(of(ofArchives, failed))).toEqual([
+      'red The last snapshot drill failed: RestoreFailed',
+    ]);
+    expect(told(of(ofServer('18'), failed))).toEqual([]);
+  });
+
+  it('has what all databases together missed, though none of them did alone', () => {
+    const rto = {
+      class: 'target',
+      check: 'rto',
+      subject: null,
+      message: 'all of them took 10 h 0 min, more than 4 h 0 min',
+      advice: 'Raise dump.concurrency.',
+    } as const;
+    const drill = makeDrill('orders', ['shop', 'audit'], new Date('2026-11-19T02:00:00Z'), 0, {
+      status: 'FAILED',
+      error: 'DrillFailed',
+      cause: rto.message,
+      findings: [rto],
+    });
+    expect(findAttention(recordsOf({ ...makeHistory(), drills: [drill] }))).toEqual([
+      {
+        level: 'red',
+        source: 'orders',
+        database: null,
+        what: 'The last drill missed its RTO target, of all databases together',
+        why: rto.message,
+        toDo: rto.advice,
+      },
+    ]);
   });
 
   it('has a newest backup that is quarantined, also where the reason was not read', () => {

@@ -3,10 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { takeInventory } from '#domain/backup-inventory.ts';
 import { reportPage } from '#domain/report/page.ts';
 import { makeReport } from '#domain/report/report-model.ts';
+import type { SourceRecords } from '#domain/report/report-records.ts';
 import { PALETTE, STYLE, TEXT_ON } from '#domain/report/style.ts';
+import { makeDrillReport } from '#test/fakes/drills.ts';
 import { executionArnOf, makePlan } from '#test/fakes.ts';
 import {
   HISTORY_NOW,
+  makeDrill,
   makeHistory,
   makeHostileSource,
   makeMixedRecords,
@@ -16,6 +19,18 @@ const page = (sources: Parameters<typeof makeReport>[0]['sources']) =>
   reportPage(
     makeReport({ now: HISTORY_NOW, bucket: 'b', region: 'eu-west-1', sources, unreadable: [] }),
   );
+
+const PLAN = { drill: { targets: { rtoMinutes: 240, rpoMinutes: 1440 } } };
+const LAST_DRILL = new Date('2026-11-19T02:00:00Z');
+const { version: _version, database: _database, backupId: _backupId, ...FACTS } = makeDrillReport();
+
+/** What the page says of these drills of `orders`, newest first. */
+function drillsOf(...drills: SourceRecords['drills']): string {
+  const [, block = ''] = page([{ ...makeHistory({ plan: PLAN }), drills }]).split(
+    '<h3>Drills</h3>',
+  );
+  return block.split('<h3', 1)[0] ?? '';
+}
 
 /** WCAG 2: relative luminance of an sRGB colour. */
 function luminance(color: string): number {
@@ -124,6 +139,91 @@ describe('the page', () => {
     const both = page([makeHistory(), undrilled]);
     expect(both).toContain('All 2 sources are backed up and verified');
     expect(both).toMatch(/<dt>Last drill that passed<\/dt><dd>none yet<small>of the source/);
+  });
+
+  it('says missed where nothing of a database can be brought back, with the words of the finding', () => {
+    const rpo = {
+      class: 'target',
+      check: 'rpo',
+      subject: null,
+      message: 'nothing of it can be brought back, <i>whatever</i> its age',
+      advice: 'Make a backup.',
+    } as const;
+    const drill = makeDrill('orders', ['shop', 'audit'], LAST_DRILL, 0, { rpoSeconds: null });
+    const databases = drill.databases.map((it, index) =>
+      index === 0 ? it : { ...it, rpoSeconds: null, findings: [rpo] },
+    );
+    const failed = { ...drill, status: 'FAILED', error: 'BackupNotFound', databases } as const;
+    const text = drillsOf(failed);
+    expect(text).toContain(
+      '<strong class="bad">Missed</strong> <span class="quiet">in the last drill</span></p><p class="quiet wrap">audit: nothing of it can be brought back, &lt;i&gt;whatever&lt;/i&gt; its age.</p>',
+    );
+    expect(text).toContain('<td class="num" data-label="RPO"><div>missed</div></td>');
+    expect(text).not.toContain('Not measured');
+    expect(drillsOf({ ...drill, rtoSeconds: null })).toMatch(
+      /Not measured in the last drill\..*Not measured in the last drill\./s,
+    );
+  });
+
+  it('has the times of drills of all of the source, and lists those of a part as such', () => {
+    const whole = makeDrill('orders', ['shop', 'audit'], new Date('2026-11-10T02:00:00Z'));
+    const times = { rtoSeconds: 7, rpoSeconds: 8 };
+    const ofShop = makeDrill('orders', ['shop'], LAST_DRILL, 0, times);
+    const part = { ...ofShop, drill: { ...ofShop.drill, part: true } } as const;
+    const text = drillsOf(part, whole);
+    expect(text).toContain(
+      '<strong>31 min 40 s</strong> <span class="quiet">in the last drill of all of it; the target is 4 h</span>',
+    );
+    expect(text).toContain(
+      '<span class="pill amber">passed in part</span> <span class="quiet">of a part of the source</span>',
+    );
+    // One value makes no line.
+    expect(text).not.toContain('drill by drill');
+    const leftOut = makeDrill('orders', ['shop', 'audit'], LAST_DRILL, 0, {
+      ...times,
+      databases: whole.databases.map((it) => ({ ...it, report: { ...FACTS, tablesLeftOut: 3 } })),
+    });
+    expect(drillsOf(leftOut)).toContain('<span class="quiet">6 tables left out</span>');
+    expect(drillsOf(leftOut)).toContain('Not measured: no drill of all of it yet.');
+    expect(page([{ ...makeHistory(), drills: [leftOut] }])).not.toContain('and proved');
+  });
+
+  it('says of a drill that failed before it began why it did', () => {
+    const ended = makeDrill('orders', [], LAST_DRILL, 0, {
+      status: 'FAILED',
+      error: 'InvalidPlan',
+      cause: `drill.server.securityGroups is missing ${'x'.repeat(500)}`,
+      rtoSeconds: null,
+      rpoSeconds: null,
+    });
+    const text = drillsOf({ ...ended, drill: { ...ended.drill, unplanned: true } });
+    expect(text).toContain('Not measured: the last drill failed before it began.');
+    expect(text).toMatch(
+      /failed<\/span> <span class="quiet">before it began: InvalidPlan: drill\.server\.securityGroups is missing x+…<\/span>/,
+    );
+    expect(text).toContain('<div>not planned</div>');
+    expect(text).not.toContain('x'.repeat(200));
+  });
+
+  it('says why there is no time, what all databases took together, and which rows were not compared', () => {
+    const drill = makeDrill('orders', ['shop', 'audit'], LAST_DRILL);
+    const of = (changes: Partial<typeof FACTS>, rtoSeconds: number | null) =>
+      drillsOf({
+        ...drill,
+        rtoSeconds,
+        databases: drill.databases.map((it) => ({ ...it, report: { ...FACTS, ...changes } })),
+      });
+    expect(of({ rtoSeconds: null, rtoUnknown: '25 bytes came back' }, null)).toContain(
+      'Not measured in the last drill. shop: 25 bytes came back.',
+    );
+    const text = of({ rowsCompared: false }, 200);
+    expect(text).toContain(
+      'That is until all 2 databases were back; the slowest alone took 2 min 0 s.',
+    );
+    expect(text).toContain(
+      '<span class="quiet">rows not compared: verified by structure only</span>',
+    );
+    expect(of({}, 200)).not.toContain('not compared');
   });
 
   it('has no element and no attribute that a hostile name made', () => {
