@@ -343,8 +343,8 @@ describe('retention of snapshots', () => {
     drilled(3, '2026-11-17T05:00:00.000Z');
     drilled(5, '2026-11-19T05:00:00.000Z', { status: 'FAILED' });
     expect(await apply()).toMatchObject({ snapshots: { kept: 4, deleted: 2 } });
-    expect([...deps.snapshots.stored.keys()].toSorted()).toEqual(
-      [0, 1, 3, 4].map((day) => existing[day]?.snapshotId).toSorted(),
+    expect(new Set(deps.snapshots.stored.keys())).toEqual(
+      new Set([0, 1, 3, 4].map((day) => existing[day]?.snapshotId)),
     );
     const reasons = record().snapshots?.keep.map(({ id, reasons: why }) => [id, why]);
     expect(Object.fromEntries(reasons ?? [])).toMatchObject({

@@ -259,6 +259,17 @@ describe('a drill that fails', () => {
     expectAlert(outcome, 'FAILED');
   });
 
+  it('leaves a record of one that could not be planned, for whoever looks later', async () => {
+    const outcome = await pipeline().drill({ kind: 'snapshot' });
+    expect(outcome.execution).toMatchObject({ status: 'FAILED', error: 'InvalidPlan' });
+    expect(outcome.record).toMatchObject({
+      status: 'FAILED',
+      error: 'InvalidPlan',
+      drill: { kind: 'snapshot', unplanned: true },
+      databases: [],
+    });
+  });
+
   it('tells people even when the input cannot be understood', async () => {
     const outcome = await pipeline().drill({ databse: 'small' });
     expect(outcome.execution).toMatchObject({ status: 'FAILED', error: 'InvalidInput' });

@@ -298,6 +298,12 @@ describe('the end of a drill', () => {
     const ran = await run({ 'Plan Drill': throwing('BackupNotFound') });
     expect(ran).toMatchObject({ status: 'FAILED', error: 'BackupNotFound' });
     expect(ran.entered.slice(0, 2)).toEqual(['Plan Drill', 'Notify Drill Not Planned']);
+    // Its record lies under an id that begins with the time.
+    const [asked] = ran.payloadsOf('Plan Drill') as { startedAt: string }[];
+    expect(asked?.startedAt).toMatch(/^\d{4}-/);
+    expect(ran.payloadsOf('Notify Drill Not Planned')).toMatchObject([
+      { startedAt: asked?.startedAt },
+    ]);
     expect(ran.entered.at(-1)).toBe('Drill Failed');
   });
 
