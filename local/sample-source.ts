@@ -3,6 +3,7 @@ import { dataOfServer } from './cluster-snapshots.ts';
 import type { Rds } from './control-plane/rds.ts';
 import { type PostgresMajor, startPostgres } from './postgres-server.ts';
 import { fillSampleDatabase } from './sample-database/fill-sample-database.ts';
+import { UNSCHEDULED_TARGETS } from './unscheduled-targets.ts';
 
 /** A real server with the sample databases, which the local RDS knows as the instance `sample-db`. */
 export interface SampleSource {
@@ -37,6 +38,7 @@ export async function startSampleSource(newestClient: number): Promise<SampleSou
       databases: { include: ['*'], exclude: ['postgres'] },
       snapshot: { pollSeconds: 1 },
       restore: { auth: { type: 'secret', secretId: RESTORE_SECRET } },
+      drill: { targets: UNSCHEDULED_TARGETS },
     });
     return {
       plan,

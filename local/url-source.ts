@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import pgpass from 'pgpass';
 import { SourcePlan } from '#contracts/source-plan.ts';
 import { InvalidInput } from '#errors';
+import { UNSCHEDULED_TARGETS } from './unscheduled-targets.ts';
 
 /** A user's own server, as `--url` names it, made into a plan and a secret. */
 export interface UrlSource {
@@ -49,6 +50,7 @@ export async function urlSource(
       tls: { mode: tls },
     },
     databases: options.allDatabases ? 'all' : [database],
+    drill: { targets: UNSCHEDULED_TARGETS },
   });
   return { plan, secret: { username: user, password: password ?? '' } };
 }

@@ -292,7 +292,7 @@ export const DrillRules = z.strictObject({
         .min(1)
         .optional()
         .describe(
-          'age of the newest data that come back; default: as old as the newest backup may be, and a day at least',
+          'age of the newest data that come back; default: a day, and more where backups are made less often than that',
         ),
     })
     .prefault({}),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SourcePlan } from '#contracts/source-plan.ts';
+import { drillTargets } from '#domain/drill/drill-targets.ts';
 import {
   parameterTier,
   parsePlanFile,
@@ -297,7 +298,11 @@ describe('the example plan file', () => {
       connection: { host: connection.host, auth: connection.auth, tls: { caFile } },
     });
     expect(auth).toMatchObject({ type: 'secret' });
-    expect({ ...shown, restore: restoring }).toEqual(least);
+    // The default of the RPO depends on the schedule.
+    const { rpoMinutes, ...targets } = shown.drill.targets;
+    expect(rpoMinutes).toBe((drillTargets({ ...least, schedule }).rpoSeconds ?? 0) / 60);
+    const drill = { ...shown.drill, targets };
+    expect({ ...shown, drill, restore: restoring }).toEqual(least);
     expect({ tls, schedule, network, kinds }).toMatchObject({ tls: { mode: 'verify-full' } });
     const keys = Object.keys(SourcePlan.shape);
     expect(Object.keys(warehouse).sort()).toEqual(keys.sort());

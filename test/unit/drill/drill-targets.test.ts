@@ -18,14 +18,15 @@ test('The plan names both: so it is', () => {
 
 test.each([
   ['hourly', 'rate(1 hour)', 24],
-  ['daily', 'cron(0 2 * * ? *)', 24 + 6],
+  ['daily', 'cron(0 2 * * ? *)', 24],
+  ['every second day', 'rate(2 days)', 48 + 6],
   ['weekly', 'rate(7 days)', 7 * 24 + 6],
 ])('Backups are made %s: the RPO is what such a schedule can keep', (_, expression, hours) => {
   expect(drillTargets(makePlan(every(expression))).rpoSeconds).toBe(hours * HOUR);
 });
 
 test('The plan says how old backups may be: the RPO follows it', () => {
-  const plan = makePlan({ ...every('rate(1 day)'), monitoring: { freshnessHours: 50 } });
+  const plan = makePlan({ ...every('rate(2 days)'), monitoring: { freshnessHours: 50 } });
   expect(drillTargets(plan).rpoSeconds).toBe(50 * HOUR);
 });
 
@@ -34,5 +35,5 @@ test('Backups are started by hand: the RPO is not judged, and nothing can be ala
   expect(drillTargets(byHand)).toEqual({ rtoSeconds: 4 * HOUR, rpoSeconds: null });
   expect(rpoAlarms(byHand)).toEqual([]);
   const scheduled = makePlan(every('rate(1 day)'));
-  expect(rpoAlarms(scheduled)[0]?.description).toContain('the target of 1800 min');
+  expect(rpoAlarms(scheduled)[0]?.description).toContain('the target of 1440 min');
 });
