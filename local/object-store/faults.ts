@@ -89,8 +89,12 @@ export class FaultInjector {
     this.plan = plan;
   }
 
-  failNext(operation: S3Operation | '*', fault: ScriptedFault): void {
-    this.#scripted.push({ operation, fault, left: fault.times ?? 1 });
+  /** Returns how many requests it has met so far. */
+  failNext(operation: S3Operation | '*', fault: ScriptedFault): () => number {
+    const times = fault.times ?? 1;
+    const script = { operation, fault, left: times };
+    this.#scripted.push(script);
+    return () => times - script.left;
   }
 
   /** No more faults, scripted or planned. */

@@ -190,7 +190,7 @@ const table = [
   [
     'Inspect Restored Server',
     '300 s',
-    ['DatabaseUnreachable', 'ConnectionLost'],
+    ['DatabaseUnreachable', 'ConnectionLost', 'ServerOutOfResources'],
     'Clean Up Server',
   ],
   ['Clean Up Server', '60 s', ['InstanceNotAvailable'], 'Clean Up Failed'],

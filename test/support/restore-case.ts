@@ -246,10 +246,8 @@ interface Stop {
 }
 
 const STOPS: Readonly<Record<Moment, (place: Pipeline) => Promise<Stop>>> = {
-  order: (place) => holdRequest(place, 'GetObject', /\/order\.json$/, { skip: 0, asked: 2 }),
-  // The manifest in Plan Restore; order, manifest, verification and head in the task.
-  'before the target exists': (place) =>
-    holdRequest(place, 'GetObject', /\/archive\.dump$/, { skip: 0, asked: 5 }),
+  order: (place) => holdRequest(place, 'GetObject', /\/order\.json$/),
+  'before the target exists': (place) => holdRequest(place, 'GetObject', /\/archive\.dump$/),
   // Comments can be read meanwhile, not written.
   'before the target is marked': (place) =>
     holdByLock(place, 'LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE'),
@@ -267,26 +265,24 @@ const STOPS: Readonly<Record<Moment, (place: Pipeline) => Promise<Stop>>> = {
     };
   },
   'post-data': (place) => holdByLock(place, 'DROP ROLE gate_late'),
-  // The order is the first.
-  check: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 0, asked: 2 }),
-  end: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 1, asked: 3 }),
+  check: (place) => holdRequest(place, 'PutObject', /\/report\.json$/),
+  // What was found, and then what came of it.
+  end: (place) => holdRequest(place, 'PutObject', /\/report\.json$/, { skip: 1 }),
 };
 
-/** Holds requests back after `skip` of them; reached when so many of the operation were made in all. */
+/** Holds requests back after `skip` of them; reached when one waits. */
 async function holdRequest(
   { stack }: Pipeline,
   operation: 'GetObject' | 'PutObject',
   key: RegExp,
-  { skip, times = 1, asked = 0 }: { skip: number; times?: number; asked?: number },
+  { skip = 0, times = 1 }: { skip?: number; times?: number } = {},
 ): Promise<Stop> {
   const { promise: until, resolve } = Promise.withResolvers<void>();
-  const { faults, requests } = stack.store;
-  const count = () => requests.byOperation[operation] ?? 0;
-  const before = count();
+  const { faults } = stack.store;
   if (skip > 0) faults.failNext(operation, { key, times: skip });
-  faults.failNext(operation, { key, times, until });
+  const held = faults.failNext(operation, { key, times, until });
   return {
-    isReached: async () => count() >= before + asked,
+    isReached: async () => held() > 0,
     release: async () => resolve(),
   };
 }
