@@ -23,7 +23,7 @@ import {
 } from '#domain/restore/statement-failure.ts';
 import { ConnectionLost, errorCatalogue, errorName, HoldfastError, RestoreFailed } from '#errors';
 import type { Deps, Session } from '#runtime/ports.ts';
-import { CreateLoans, type NewOwner } from './create-loans.ts';
+import { CreateLoans, type LoanSession, type NewOwner } from './create-loans.ts';
 
 type Needs = Pick<Deps, 'databases' | 'clock'>;
 
@@ -173,7 +173,7 @@ export class SchemaApplier {
       const [first] = sessions as [EntrySession];
       for (const pass of passes) {
         // What is lent would be taken for one of the archive's own privileges.
-        if (pass.some(isOnSchema)) await this.#loans.takeBack(first);
+        if (pass.some(isOnSchema)) await this.#loans.takeBack(this.#patient(first));
         await this.#lendTo(first, pass, pass);
         await this.#applyPass(sessions, phase, pass, onApplied);
       }
@@ -189,7 +189,7 @@ export class SchemaApplier {
     const { connection, database } = this.#options;
     const session = await this.#deps.databases.connect(connection, database);
     try {
-      await this.#loans.takeBack(session);
+      await this.#loans.takeBack(this.#patient(session));
     } finally {
       await session.close();
     }
@@ -202,7 +202,8 @@ export class SchemaApplier {
     all: readonly TocEntry[],
   ): Promise<void> {
     const due = this.#newOwners(group);
-    if (this.#loans.hasNew(due)) await this.#loans.lend(session, this.#newOwners(all), due);
+    if (!this.#loans.hasNew(due)) return;
+    await this.#loans.lend(this.#patient(session), this.#newOwners(all), due);
   }
 
   #newOwners(entries: readonly TocEntry[]): NewOwner[] {
@@ -413,15 +414,29 @@ export class SchemaApplier {
 
   /** What was thrown; undefined when all went well. */
   async #tried(session: EntrySession, sql: string): Promise<{ thrown: unknown } | undefined> {
+    try {
+      await this.#patiently(() => session.query(sql));
+      return undefined;
+    } catch (error) {
+      this.#options.signal.throwIfAborted();
+      return { thrown: error };
+    }
+  }
+
+  /** The same again where others were in the way. */
+  async #patiently<Result>(work: () => Promise<Result>): Promise<Result> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await session.query(sql);
-        return undefined;
+        return await work();
       } catch (error) {
-        if (attempt === DEADLOCK_TRIES || !isDeadlock(error)) return { thrown: error };
+        if (attempt === DEADLOCK_TRIES || !isDeadlock(error)) throw error;
         await this.#deps.clock.sleep(attempt * DEADLOCK_PAUSE_MILLISECONDS, this.#options.signal);
       }
     }
+  }
+
+  #patient(session: LoanSession): LoanSession {
+    return { query: (sql, values) => this.#patiently(() => session.query(sql, values)) };
   }
 
   /**
