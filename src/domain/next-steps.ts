@@ -85,7 +85,7 @@ const NEXT_STEPS: Readonly<Record<string, string>> = {
     'Give the target server more storage, then start again; "What is left" says whether something is to be removed.',
   NothingSelected: 'Run `holdfast tables` for the names in the archive; * and ? are wildcards.',
   DependencyMissing:
-    'Start again with "withDependencies": true, or select what is named, or create it in the target first.',
+    'Start again with "withDependencies": true, or do what the cause says of each.',
   RolesMissing:
     'Start again with "createMissing": true (roles without passwords), with "noOwner": true, or with "role".',
   RestoreFailed:
