@@ -38,7 +38,8 @@ const PAST_DRILLS = 12;
 
 /**
  * All that a drill plans is the state's data, which ends at 262,144 bytes: with so many and 100 archives that fail,
- * each for a long reason, there is room left. Beyond that no state could catch it, and nobody would be told. One missing database fails the drill as well.
+ * each for a long reason, there is room left. Beyond that no state could catch it, and nobody would be told. One
+ * missing database fails the drill as well.
  */
 const MISSING_TOLD = 50;
 /** The notes go with each archive. */
