@@ -109,8 +109,17 @@ function databaseLine({ database, backupId, status, report, error }: DatabaseDri
 
 /** `: back in 2 min`, or how much of it is back. */
 function passedWords(record: DrillRecord): string {
+  if (tablesLeftOut(record) > 0) return ` in part: ${shareWords(record)}`;
   const back = record.rtoSeconds === null ? '' : `: back in ${displaySeconds(record.rtoSeconds)}`;
-  return tablesLeftOut(record) > 0 ? ` in part: ${shareWords(record)}` : back;
+  return record.drill.part ? ` in part, ${partWords(record)} alone${back}` : back;
+}
+
+/** What somebody asked for, as the rest of the source was not looked at. */
+function partWords({ databases }: DrillRecord): string {
+  const [only] = databases;
+  return databases.length === 1 && only
+    ? displayName(only.database)
+    : counted(databases.length, 'database');
 }
 
 function goodWords(record: DrillRecord): string {

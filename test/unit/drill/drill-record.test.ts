@@ -354,6 +354,13 @@ describe('the record of a drill', () => {
 describe('the alert about a drill', () => {
   const bucket = 'backups';
 
+  it('says in its subject that it was of a part, and of which', () => {
+    const part = { ...record([passed]), drill: { ...drill, part: true as const } };
+    expect(drillAlert(part, bucket).subject).toBe(
+      'Holdfast: drill of orders passed in part, shop alone: back in 2 min 0 s',
+    );
+  });
+
   it('names times and targets when it passed', () => {
     const alert = drillAlert(record([passed]), bucket);
     expect(alert.subject).toBe('Holdfast: drill of orders passed: back in 2 min 0 s');
